@@ -9,17 +9,25 @@ from difflib import get_close_matches
 class NferbenchError(Exception):
     """Something a user can act on. The message names the thing, what came, what was allowed and the next step."""
 
+    exit_code = 1  # of the command line: 2 for bad use or bad input, 1 for work that failed
+
 
 class UsageError(NferbenchError):
-    """A request that cannot be carried out as it stands: unknown name, wrong value, missing data (exit code 2)."""
+    """A request that cannot be carried out as it stands: unknown name, wrong value, missing data."""
+
+    exit_code = 2
 
 
 class DataError(NferbenchError):
     """Data that cannot be used: an unreadable image, pairs that do not match, a class absent from a fold."""
 
+    exit_code = 2
+
 
 class PluginError(NferbenchError):
-    """A plugin that does not keep the contract: fails to import, repeats a name, returns a wrong shape or NaN."""
+    """A plugin that does not keep the contract: fails to import, repeats a name, returns a wrong shape."""
+
+    exit_code = 2
 
 
 class DivergedError(NferbenchError):

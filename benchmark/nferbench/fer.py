@@ -65,4 +65,4 @@ class FERModel(ABC):
 
     @abstractmethod
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Class scores (B, C) of faces (B, 3, H, W) in [-1, 1], test-time transform included; `network` in eval mode."""
+        """Class scores (B, C) of faces (B, 3, H, W) in [-1, 1], test-time transform included; in eval mode."""

@@ -83,6 +83,9 @@ class GradientLearner(Learner, FERLearner):
             for mine, stored in zip(self._average.shadow_params, state["average"]["parameters"], strict=True):
                 mine.copy_(stored)
 
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"network": self._network}
+
     def weights(self) -> dict[str, Tensor]:
         weights = {name: value.detach().clone() for name, value in self._network.state_dict().items()}
         if self._average is not None:

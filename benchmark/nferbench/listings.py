@@ -1,0 +1,81 @@
+"""What `methods`, `datasets` and `fer-models` list."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from nferbench.config import Request, Settings, resolve
+from nferbench.plugins import Plugins
+from nferbench.translator import FaceSpec, NetworkRecipe
+from nferbench.values import describe
+
+LANDMARKS = 68  # points per face that sizes are given for
+
+
+def method_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name, title, group, "made for heterogeneous faces", "uses pairing" of every method."""
+    return [
+        (t.name, t.title, t.group, _yes(t.heterogeneous), _yes(t.uses_pairs and bool(t.networks())))
+        for t in plugins.translators.items.values()
+    ]
+
+
+def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -> str:
+    """All methods and ablation rows at a preset as JSON, with their networks, sizes and who shares them."""
+    from nferbench.measure import parameters
+
+    names: tuple[str, ...] = ("all", "ablation") if _has_ablation(preset) else ("all",)
+    settings: Settings = resolve(Request(preset=preset, methods=names, changes=changes), plugins)
+    users: dict[NetworkRecipe, list[str]] = defaultdict(list)
+    for row in settings.rows:
+        for recipe in row.translator.networks().values():
+            users[recipe].append(row.name)
+    spec = FaceSpec(settings.size, LANDMARKS)
+    counts = {recipe: parameters(recipe, spec) for recipe in users}
+    listed: list[dict[str, Any]] = []
+    for row in settings.rows:
+        method = row.translator
+        networks = {
+            role: {
+                "parameters": counts[recipe],
+                "shared_with": [name for name in users[recipe] if name != row.name],
+                "recipe": describe(recipe),
+            }
+            for role, recipe in method.networks().items()
+        }
+        listed.append(
+            {
+                "name": row.name,
+                "title": row.title,
+                "group": method.group,
+                "heterogeneous": method.heterogeneous,
+                "uses_pairs": method.uses_pairs and bool(networks),
+                "tables": list(row.tables),
+                "networks": networks,
+            }
+        )
+    return json.dumps(
+        {"preset": settings.preset, "size": settings.size, "methods": listed}, indent=1, ensure_ascii=False
+    )
+
+
+def dataset_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name, title, default extra set and default preset of every data set."""
+    return [(d.name, d.title, d.default_extra or "-", d.default_preset) for d in plugins.datasets.items.values()]
+
+
+def fer_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name and title of every recogniser."""
+    return [(m.name, m.title) for m in plugins.fer_models.items.values()]
+
+
+def _has_ablation(preset: str) -> bool:
+    from nferbench.config import read_preset
+
+    return bool(read_preset(preset).get("ablation"))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

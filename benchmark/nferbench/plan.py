@@ -1,0 +1,292 @@
+"""From settings to stages: which there are, which are done, and why the others must run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Literal
+
+from nferbench.config import Row, Settings, TableName
+from nferbench.datasets import Dropped, Face, FaceDataset, Listing
+from nferbench.datasets.fingerprint import fingerprint
+from nferbench.errors import DataError, UsageError
+from nferbench.folds import check_folds, classes_of, folds_of, split, splits_fingerprint
+from nferbench.stages import (
+    HeldOut,
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+    description,
+)
+from nferbench.store import Entry, Store
+from nferbench.translator import Translator
+from nferbench.values import differences
+
+REFERENCES = {"nir-only": "NIR only (no extra set)", "oracle": "True NIR of the extra set (oracle)"}
+SHOWN_DIFFERENCES = 3
+
+
+@dataclass(frozen=True)
+class FoldStages:
+    """The stages behind one cell of a row; None where the row has no such number."""
+
+    fold: int
+    translation: Translate | None
+    quality: ScoreTranslation | None
+    recognition: Recognise | None
+
+
+@dataclass(frozen=True)
+class RowStages:
+    """One row of a table with its stages."""
+
+    name: str
+    title: str
+    group: str  # "reference", "none", "gan" or "diffusion"
+    heterogeneous: bool
+    tables: tuple[TableName, ...]
+    folds: tuple[FoldStages, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """All stages of a run, in an order in which each follows what it needs, and the rows that they serve."""
+
+    settings: Settings
+    faces: PrepareFaces
+    extra: PrepareFaces | None
+    rows: tuple[RowStages, ...]
+    stages: tuple[Stage, ...]
+    classes: tuple[str, ...]
+    subjects: int
+    pairs: int
+    splits: str  # fingerprint of the subject lists of all folds
+    notes: tuple[str, ...]
+    trainings: int  # network trainings, equal ones once
+    trainings_unshared: int  # if every row trained its own
+    listings: Mapping[PrepareFaces, Listing]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a stage is in the store, and if not, why it runs."""
+
+    stage: Stage
+    state: Literal["done", "to run", "damaged"]
+    reason: str = ""
+    entry: Entry | None = None
+
+
+def data_roots(given: Sequence[str], datasets: Sequence[FaceDataset]) -> dict[str, Path]:
+    """Where each data set lies, by name.
+
+    Args:
+        given: "PATH" for all data sets (a folder PATH/NAME is preferred where it exists) or "NAME=PATH" for one.
+        datasets: the data sets of the run.
+
+    Raises:
+        UsageError: a path that is not a directory.
+    """
+    named = dict(text.split("=", 1) for text in given if "=" in text and not Path(text).is_dir())
+    common = [Path(text) for text in given if text.partition("=")[0] not in named]
+    roots: dict[str, Path] = {}
+    for dataset in datasets:
+        for path in common:
+            roots[dataset.name] = path / dataset.name if (path / dataset.name).is_dir() else path
+        if dataset.name in named:
+            roots[dataset.name] = Path(named[dataset.name])
+        if dataset.name in roots and not roots[dataset.name].is_dir():
+            raise UsageError(
+                f"data root {roots[dataset.name]} of {dataset.name} is not a directory; give --data-root PATH"
+            )
+    return roots
+
+
+def plan_work(settings: Settings, roots: Mapping[str, Path], store: Store, lpips: str) -> Work:
+    """All stages of a run.
+
+    Args:
+        settings: what decides the numbers.
+        roots: data root by data set name.
+        store: of the workspace, for its cache of file hashes.
+        lpips: identity of the LPIPS weights, or why there are none.
+
+    Raises:
+        UsageError, DataError: data that are missing or cannot be split into these folds.
+    """
+    faces, listing = _prepare(settings, settings.dataset, roots, store)
+    divisions = folds_of(listing.faces, settings.folds, settings.seed)
+    notes = check_folds(listing.faces, divisions)
+    folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
+    notes += _dropped(settings.dataset, listing.dropped)
+    nir = {face.pair for face in listing.faces if face.modality == "nir" and face.pair}
+    pairs = sum(face.modality == "vis" and face.pair in nir for face in listing.faces)
+    if not pairs:
+        raise DataError(f"{settings.dataset.name} has no VIS-NIR pairs; a data set to translate in needs them")
+    classes = classes_of(listing.faces)
+    listings = {faces: listing}
+    extra: PrepareFaces | None = None
+    extra_modalities: set[str] = set()
+    if settings.extra is not None:
+        extra, extra_listing = _prepare(settings, settings.extra, roots, store)
+        listings[extra] = extra_listing
+        notes += _dropped(settings.extra, extra_listing.dropped)
+        usable = [face for face in extra_listing.faces if face.expression in classes]
+        extra_modalities = {face.modality for face in usable}
+        if "vis" not in extra_modalities:
+            names = ", ".join(classes)
+            raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
+    rows = [_reference("nir-only", settings, faces, folds, None)]
+    rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
+    if extra is not None and "nir" in extra_modalities:
+        rows.insert(1, _reference("oracle", settings, faces, folds, extra))
+    trainings = [need for row in rows for cell in row.folds if cell.translation for need in cell.translation.networks]
+    return Work(
+        settings=settings,
+        faces=faces,
+        extra=extra,
+        rows=tuple(rows),
+        stages=_ordered(rows),
+        classes=classes,
+        subjects=len({face.subject for face in listing.faces}),
+        pairs=pairs,
+        splits=splits_fingerprint(listing.faces, divisions),
+        notes=tuple(dict.fromkeys(notes)),
+        trainings=len(set(trainings)),
+        trainings_unshared=len(trainings),
+        listings=listings,
+    )
+
+
+def units(stage: Stage, work: Work) -> int:
+    """How much there is to do in a stage: updates of a training, else images."""
+    if isinstance(stage, PrepareFaces):
+        return len(work.listings[stage].faces)
+    if isinstance(stage, TrainNetwork):
+        faces = work.listings[stage.faces].faces
+        training = [face for face in faces if face.subject not in stage.fold.test]
+        pairs = {face.pair for face in training if face.modality == "nir" and face.pair}
+        return stage.recipe.updates(sum(face.modality == "vis" and face.pair in pairs for face in training))
+    if isinstance(stage, Translate):
+        faces = work.listings[stage.source].faces
+        return sum(face.modality == "vis" and _translated(face, stage) for face in faces)
+    if isinstance(stage, ScoreTranslation):
+        return units(stage.translation, work)
+    if isinstance(stage, Recognise):
+        faces = work.listings[stage.faces].faces
+        samples = sum(face.modality == "nir" and face.subject not in stage.fold.test for face in faces)
+        if isinstance(stage.extra, Translate):
+            samples += units(stage.extra, work)
+        elif stage.extra is not None:
+            samples += sum(face.modality == stage.extra_modality for face in work.listings[stage.extra].faces)
+        return stage.fer.updates(samples)
+    raise TypeError(f"no units of a {type(stage).__name__}")
+
+
+def _translated(face: Face, stage: Translate) -> bool:
+    return stage.part == "all" or (stage.fold is not None and face.subject in stage.fold.test)
+
+
+def networks_of(translator: Translator, faces: PrepareFaces, fold: HeldOut, seed: int) -> tuple[TrainNetwork, ...]:
+    """The trainings that a translator needs on a fold, in the order of sorted roles."""
+    networks = translator.networks()
+    return tuple(TrainNetwork(networks[role], faces, fold, seed, role) for role in sorted(networks))
+
+
+def statuses(work: Work, store: Store) -> list[Status]:
+    """The state of every stage, in order."""
+    known = {kind: list(store.entries(kind)) for kind in dict.fromkeys(stage.kind for stage in work.stages)}
+    return [_status(stage, store, known[stage.kind]) for stage in work.stages]
+
+
+def _status(stage: Stage, store: Store, known: list[Entry]) -> Status:
+    try:
+        entry = store.find(stage)
+    except DataError as error:
+        return Status(stage, "damaged", f"damaged: {error}")
+    if entry is not None:
+        return Status(stage, "done", entry=entry)
+    mine = {name: value for name, value in description(stage).items() if name != "needs"}
+    nearest: list[str] | None = None
+    for other in known:
+        theirs = {name: value for name, value in other.info.get("description", {}).items() if name != "needs"}
+        changed = differences(theirs, mine)
+        if changed and not any(line.startswith(("fold.", "part ")) for line in changed):
+            nearest = changed if nearest is None or len(changed) < len(nearest) else nearest
+        elif not changed and nearest is None:
+            nearest = ["something it needs has changed"]
+    if nearest is None or len(nearest) > SHOWN_DIFFERENCES or any(".is " in line for line in nearest):
+        return Status(stage, "to run", "new")
+    return Status(stage, "to run", "; ".join(nearest))
+
+
+def _prepare(
+    settings: Settings, dataset: FaceDataset, roots: Mapping[str, Path], store: Store
+) -> tuple[PrepareFaces, Listing]:
+    root = roots.get(dataset.name)
+    listing = dataset.listing(root)
+    if not listing.faces:
+        raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
+    content = fingerprint(listing, root, store.workspace / "cache" / "hashes.json")
+    return PrepareFaces(dataset, content, settings.size, settings.crop, listing.landmarks), listing
+
+
+def _row(
+    row: Row,
+    settings: Settings,
+    faces: PrepareFaces,
+    extra: PrepareFaces | None,
+    folds: Sequence[HeldOut],
+    lpips: str,
+) -> RowStages:
+    cells = []
+    for fold in folds:
+        networks = networks_of(row.translator, faces, fold, settings.seed)
+        test = Translate(row.translator, networks, faces, "test", fold, settings.seed)
+        recognition = None
+        if extra is not None:
+            # Without a fitted network nothing depends on the fold: one translation of the extra set serves them all.
+            translated = Translate(row.translator, networks, extra, "all", fold if networks else None, settings.seed)
+            recognition = Recognise(settings.fer, faces, fold, settings.seed, translated)
+        cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
+    kind = row.translator
+    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, row.tables, tuple(cells))
+
+
+def _reference(
+    name: str, settings: Settings, faces: PrepareFaces, folds: Sequence[HeldOut], extra: PrepareFaces | None
+) -> RowStages:
+    cells = tuple(
+        FoldStages(fold.index, None, None, Recognise(settings.fer, faces, fold, settings.seed, extra)) for fold in folds
+    )
+    return RowStages(name, REFERENCES[name], "reference", False, ("comparison",), cells)
+
+
+def _ordered(rows: Sequence[RowStages]) -> tuple[Stage, ...]:
+    graph: dict[Stage, tuple[Stage, ...]] = {}
+
+    def add(stage: Stage) -> None:
+        if stage not in graph:
+            graph[stage] = stage.needs()
+            for need in stage.needs():
+                add(need)
+
+    for index in range(len(rows[0].folds)):  # fold by fold: the first results come early
+        for row in rows:
+            cell = row.folds[index]
+            for stage in (cell.translation, cell.quality, cell.recognition):
+                if stage is not None:
+                    add(stage)
+    return tuple(TopologicalSorter(graph).static_order())
+
+
+def _dropped(dataset: FaceDataset, dropped: Sequence[Dropped]) -> list[str]:
+    if not dropped:
+        return []
+    first = dropped[0]
+    return [f"{dataset.name}: {len(dropped)} left out, such as {first.what} ({first.reason})"]

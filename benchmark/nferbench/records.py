@@ -1,0 +1,91 @@
+"""What a report needs to know of a run: which stages stand behind which row. Written before the first stage starts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from nferbench import __version__
+from nferbench.plan import RowStages, Work
+from nferbench.stages import Stage, key
+from nferbench.store import Store, write_json
+from nferbench.values import describe, digest
+
+
+def write_record(work: Work, store: Store, command: str) -> str:
+    """Write or extend the record of a protocol; rows of earlier runs under the same protocol stay.
+
+    Returns:
+        The name of the record under <workspace>/records/.
+    """
+    settings = work.settings
+    protocol = {
+        "dataset": settings.dataset.name,
+        "dataset_title": settings.dataset.title,
+        "extra": settings.extra.name if settings.extra else None,
+        "extra_title": settings.extra.title if settings.extra else None,
+        "preset": settings.preset,
+        "size": settings.size,
+        "folds": settings.folds,
+        "seed": settings.seed,
+        "fer": settings.fer.name,
+        "fer_title": settings.fer.title,
+        "classes": list(work.classes),
+        "subjects": work.subjects,
+        "pairs": work.pairs,
+        "splits": work.splits,
+    }
+    identity = [protocol, key(work.faces), key(work.extra) if work.extra else None, describe(settings.fer)]
+    name = f"{settings.dataset.name}-{settings.preset}-{digest(identity)[:8]}"
+    path = store.workspace / "records" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [_row(row, store) for row in work.rows]
+    mine = {row["name"] for row in rows}
+    kept = [row for row in _earlier(path) if row["name"] not in mine]
+    record = {
+        "version": 1,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "nferbench": __version__,
+        "protocol": protocol,
+        "faces": _reference(work.faces, store),
+        "rows": [*rows, *kept],
+    }
+    write_json(path, record)
+    return name
+
+
+def _earlier(path: Any) -> list[dict[str, Any]]:
+    import json
+
+    try:
+        rows = json.loads(path.read_text("utf-8"))["rows"]
+        return [row for row in rows if isinstance(row, dict) and "name" in row]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _row(row: RowStages, store: Store) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "title": row.title,
+        "group": row.group,
+        "heterogeneous": row.heterogeneous,
+        "tables": list(row.tables),
+        "stamps": [],
+        "folds": [
+            {
+                "fold": cell.fold,
+                "translation": _reference(cell.translation, store),
+                "quality": _reference(cell.quality, store),
+                "fer": _reference(cell.recognition, store),
+            }
+            for cell in row.folds
+        ],
+    }
+
+
+def _reference(stage: Stage | None, store: Store) -> dict[str, str] | None:
+    if stage is None:
+        return None
+    return {"key": key(stage), "path": store.path(stage).relative_to(store.workspace).as_posix()}

@@ -1,0 +1,62 @@
+"""What one stage leaves for the next: how it is written and read. Also what a stage is done with."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nferbench import faces
+from nferbench.datasets import Face
+from nferbench.errors import DataError
+from nferbench.faces import PreparedFaces
+from nferbench.stages import PrepareFaces, Stage, Translate, readable
+from nferbench.store import Entry, Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage is done with; nothing of it may change a result on a CPU."""
+
+    store: Store
+    roots: Mapping[str, Path]  # data root by data set name
+    device: torch.device
+    batch: int  # images translated at a time; halved when the device runs out of memory
+    checkpoint_seconds: float = 30.0
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+
+def entry_of(stage: Stage, context: Context) -> Entry:
+    entry = context.store.find(stage)
+    if entry is None:
+        raise DataError(f"{readable(stage)} is not in the workspace any more; start the run again")
+    return entry
+
+
+def prepared_faces(stage: PrepareFaces, context: Context) -> PreparedFaces:
+    return faces.read_prepared(entry_of(stage, context).path)
+
+
+def translated_faces(stage: Translate, context: Context) -> tuple[np.ndarray, list[Face]]:
+    path = entry_of(stage, context).path
+    with (path / "faces.csv").open(newline="", encoding="utf-8") as file:
+        listed = [
+            Face(row["id"], "vis", row["subject"], row["expression"], row["pair"]) for row in csv.DictReader(file)
+        ]
+    return np.load(path / "images.npy", mmap_mode="r"), listed
+
+
+def write_faces(path: Path, listed: Sequence[Face]) -> None:
+    write_table(path, [{"id": f.id, "subject": f.subject, "expression": f.expression, "pair": f.pair} for f in listed])
+
+
+def write_table(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)

@@ -1,0 +1,132 @@
+"""The survey that precedes a run: networks that cannot be built are named before any training, costs are estimated."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from nferbench.errors import NferbenchError, UsageError
+from nferbench.plan import Status, Work, units
+from nferbench.stages import PrepareFaces, Stage, TrainNetwork, Translate
+from nferbench.store import Store, write_json
+from nferbench.translator import NetworkRecipe
+from nferbench.worker import Setup
+
+KINDS = ("faces", "networks", "translations", "quality", "recognition")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found before the first training."""
+
+    problems: tuple[str, ...] = ()  # networks that cannot be built on these faces, one line each
+    parameters: Mapping[NetworkRecipe, int] = field(default_factory=dict)
+    sizes: Mapping[NetworkRecipe, int] = field(default_factory=dict)  # bytes of the stored weights
+    seconds: Mapping[str, float] = field(default_factory=dict)  # per unit, by cost key
+    keys: Mapping[Stage, str] = field(default_factory=dict)  # cost keys of the stages
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the stages that are still to run will take."""
+
+    seconds: float  # of one worker; divide by the number of workers for the least time
+    longest: float  # seconds of the longest chain of stages, which no number of workers shortens
+    bytes: int  # of results on the disk
+    updates: dict[str, float]  # seconds of training by network role, for display
+
+    def wall(self, jobs: int) -> float:
+        """Seconds from start to end with some workers."""
+        return max(self.seconds / jobs, self.longest)
+
+
+def look_ahead(work: Work, states: Sequence[Status], setup: Setup, store: Store, *, timed: bool) -> Survey:
+    """Build, in a process of its own, every network that is to be trained, and time what no earlier run has timed.
+
+    Raises:
+        UsageError: networks that cannot be built on these faces, all of them, one line each.
+    """
+    open_stages = [state.stage for state in states if state.state != "done"]
+    known = _known(store)
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_survey, args=(theirs, open_stages, setup, known, timed), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        result: Any = mine.recv()
+    except EOFError:
+        process.join()
+        raise NferbenchError(
+            f"the networks could not be built: the process that tried ended with exit code {process.exitcode} "
+            "(out of memory?); choose a smaller --preset"
+        ) from None
+    finally:
+        if process.is_alive():
+            process.join(timeout=5)
+            process.kill()
+    if not isinstance(result, Survey):
+        raise NferbenchError(str(result))
+    if result.problems:
+        raise UsageError("\n".join(result.problems))
+    if timed:
+        path = store.workspace / "cache" / "seconds.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, dict(result.seconds))
+    return result
+
+
+def estimate(work: Work, states: Sequence[Status], found: Survey) -> Estimate:
+    """Time and disk of the stages that are to run, from measured seconds per unit."""
+    seconds: dict[Stage, float] = {}
+    finish: dict[Stage, float] = {}
+    size = 0
+    updates: dict[str, float] = {}
+    for state in states:
+        stage = state.stage
+        if state.state == "done":
+            finish[stage] = 0.0
+            continue
+        count = units(stage, work)
+        seconds[stage] = count * found.seconds.get(found.keys[stage], 0.0)
+        finish[stage] = seconds[stage] + max((finish[need] for need in stage.needs()), default=0.0)
+        if isinstance(stage, TrainNetwork):
+            size += found.sizes.get(stage.recipe, 0)
+            updates[stage.role] = updates.get(stage.role, 0.0) + seconds[stage]
+        elif isinstance(stage, PrepareFaces | Translate):
+            side = stage.size if isinstance(stage, PrepareFaces) else stage.source.size
+            size += count * side * side * 3
+    return Estimate(sum(seconds.values()), max(finish.values(), default=0.0), size, updates)
+
+
+def _known(store: Store) -> dict[str, float]:
+    """Seconds per unit by cost key: what finished stages took, else what an earlier survey measured."""
+    try:
+        known = json.loads((store.workspace / "cache" / "seconds.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    for kind in KINDS:
+        for entry in store.entries(kind):
+            cost = entry.info.get("cost", {})
+            if cost.get("units") and not cost.get("resumed"):
+                known[cost["key"]] = cost["seconds"] / cost["units"]
+    return {str(name): float(value) for name, value in known.items()}
+
+
+def _survey(
+    connection: Connection, stages: Sequence[Stage], setup: Setup, known: dict[str, float], timed: bool
+) -> None:
+    try:
+        for file in setup.plugin_files:
+            from nferbench.plugins import import_file
+
+            import_file(file)
+        from nferbench.measure import survey
+
+        connection.send(survey(stages, setup, known, timed))
+    except Exception as error:  # reported as one line by the process that asked
+        connection.send(f"the networks could not be built: {type(error).__name__}: {error}")
