@@ -30,6 +30,7 @@ app = typer.Typer(
     help="One protocol for methods that translate visible faces to near-infrared.",
 )
 
+INTERRUPTED = 130  # exit code after Ctrl-C
 CHECKPOINT = 30.0  # seconds between two checkpoints of a training
 LONG = 3600.0  # seconds of work above which `run` asks first
 
@@ -98,6 +99,7 @@ def run(
     _say(
         f"about {duration(cost.wall(workers))} with {workers} worker{'s' * (workers > 1)} on {setup.device}, "
         f"{amount(cost.bytes)} of disk (from measured steps)"
+        + (f"; {cost.unknown} stages could not be timed" if cost.unknown else "")
     )
     if cost.wall(workers) > LONG and not yes:
         if not sys.stdin.isatty():
@@ -174,7 +176,9 @@ def plan(
 def report(
     workspace: Workspace = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default WORKSPACE/report.")] = None,
-    convention: Annotated[Literal["standard", "paper"], typer.Option(help="Of PSNR and SSIM.")] = "standard",
+    convention: Annotated[
+        Literal["standard", "paper"] | None, typer.Option(help="Of PSNR and SSIM; standard unless --paper.")
+    ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Published values and differences beside ours.")] = False,
     preset: Preset = None,
 ) -> None:
@@ -184,6 +188,8 @@ def report(
     written = write_report(workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset)
     typer.echo(written.text)
     _say("written: " + " ".join(str(path) for path in written.paths))
+    if written.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -239,9 +245,10 @@ def main() -> NoReturn:
         for line in str(error).splitlines():
             _complain(line)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted; what is done stays, start the same command again to go on")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _complain("interrupted; what is done stays, start the same command again to go on")
+        raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPIPE):
             raise

@@ -6,7 +6,7 @@ Runs in a process of its own (`survey`), so that the command line never loads to
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,13 @@ BUDGET = 3.0  # seconds of timing per distinct network, translator or recogniser
 LARGE = 20_000_000  # parameters above which updates are timed on few samples and scaled to the batch
 
 
-def survey(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float], timed: bool) -> Survey:
-    """Build every network of some stages and time what is not known yet.
+def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float]) -> Survey:
+    """Build every network of some stages and count its parameters.
 
     Args:
         stages: those that are to run.
         setup: as for a worker.
         known: seconds per unit by cost key, from earlier runs.
-        timed: False only builds.
     """
     torch.set_num_threads(1)
     device = torch.device(setup.device)
@@ -60,13 +59,23 @@ def survey(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float], ti
                 stage.fer.build(stage.faces.size, 2)
             except NferbenchError as error:
                 problems.append(str(error))
-    seconds = dict(known)
     keys = {stage: cost_key(stage, device) for stage in stages}
-    if timed and not problems:
-        for stage in stages:
-            if keys[stage] not in seconds:
-                seconds[keys[stage]] = _seconds_per_unit(stage, setup, device)
-    return Survey(tuple(dict.fromkeys(problems)), counts, sizes, seconds, keys)
+    return Survey(tuple(dict.fromkeys(problems)), counts, sizes, dict(known), keys)
+
+
+def time_all(stages: Sequence[Stage], setup: Setup, found: Survey) -> Iterator[dict[str, float]]:
+    """Time what is not known yet, one cost key after the other; what fails stays unknown."""
+    device = torch.device(setup.device)
+    tried = set(found.seconds)
+    for stage in stages:
+        key = found.keys[stage]
+        if key in tried:
+            continue
+        tried.add(key)
+        try:
+            yield {key: _seconds_per_unit(stage, setup, device)}
+        except Exception:  # whatever a plugin raises: its stage will raise it again, and be told of then
+            continue
 
 
 def skeleton(recipe: NetworkRecipe, spec: FaceSpec) -> nn.Module:

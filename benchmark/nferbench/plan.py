@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Literal
 from nferbench.config import Row, Settings, TableName
 from nferbench.datasets import Dropped, Face, FaceDataset, Listing
 from nferbench.datasets.fingerprint import fingerprint
+from nferbench.datasets.left_out import counted
+from nferbench.datasets.manifest import root_of
 from nferbench.errors import DataError, UsageError
 from nferbench.folds import check_folds, classes_of, folds_of, split, splits_fingerprint
 from nferbench.stages import (
@@ -100,6 +102,9 @@ def data_roots(given: Sequence[str], datasets: Sequence[FaceDataset]) -> dict[st
             roots[dataset.name] = path / dataset.name if (path / dataset.name).is_dir() else path
         if dataset.name in named:
             roots[dataset.name] = Path(named[dataset.name])
+        base = root_of(dataset, roots.get(dataset.name))
+        if base is not None:
+            roots[dataset.name] = base
         if dataset.name in roots and not roots[dataset.name].is_dir():
             raise UsageError(
                 f"data root {roots[dataset.name]} of {dataset.name} is not a directory; give --data-root PATH"
@@ -174,7 +179,8 @@ def units(stage: Stage, work: Work) -> int:
         return stage.recipe.updates(sum(face.modality == "vis" and face.pair in pairs for face in training))
     if isinstance(stage, Translate):
         faces = work.listings[stage.source].faces
-        return sum(face.modality == "vis" and _translated(face, stage) for face in faces)
+        nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
+        return sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
     if isinstance(stage, ScoreTranslation):
         return units(stage.translation, work)
     if isinstance(stage, Recognise):
@@ -188,8 +194,9 @@ def units(stage: Stage, work: Work) -> int:
     raise TypeError(f"no units of a {type(stage).__name__}")
 
 
-def _translated(face: Face, stage: Translate) -> bool:
-    return stage.part == "all" or (stage.fold is not None and face.subject in stage.fold.test)
+def _translated(face: Face, stage: Translate, nir: Set[str]) -> bool:
+    tested = stage.fold is not None and face.subject in stage.fold.test and face.pair in nir
+    return stage.part == "all" or tested
 
 
 def networks_of(translator: Translator, faces: PrepareFaces, fold: HeldOut, seed: int) -> tuple[TrainNetwork, ...]:
@@ -286,7 +293,4 @@ def _ordered(rows: Sequence[RowStages]) -> tuple[Stage, ...]:
 
 
 def _dropped(dataset: FaceDataset, dropped: Sequence[Dropped]) -> list[str]:
-    if not dropped:
-        return []
-    first = dropped[0]
-    return [f"{dataset.name}: {len(dropped)} left out, such as {first.what} ({first.reason})"]
+    return [f"{dataset.name}: {line}" for line in counted(dropped)]

@@ -115,7 +115,7 @@ class TrainNetwork(Stage):
 @final
 @dataclass(frozen=True)
 class Translate(Stage):
-    """Translate the VIS test faces of a fold, or all VIS faces of the extra set, with networks fitted on the fold.
+    """Translate the VIS test faces of a fold that have a NIR partner, or all VIS faces of the extra set.
 
     A translator without networks is fitted on nothing: its `networks` are empty and it serves every fold.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -26,7 +27,7 @@ class Survey:
     problems: tuple[str, ...] = ()  # networks that cannot be built on these faces, one line each
     parameters: Mapping[NetworkRecipe, int] = field(default_factory=dict)
     sizes: Mapping[NetworkRecipe, int] = field(default_factory=dict)  # bytes of the stored weights
-    seconds: Mapping[str, float] = field(default_factory=dict)  # per unit, by cost key
+    seconds: dict[str, float] = field(default_factory=dict)  # per unit, by cost key
     keys: Mapping[Stage, str] = field(default_factory=dict)  # cost keys of the stages
 
 
@@ -38,6 +39,7 @@ class Estimate:
     longest: float  # seconds of the longest chain of stages, which no number of workers shortens
     bytes: int  # of results on the disk
     updates: dict[str, float]  # seconds of training by network role, for display
+    unknown: int  # stages that could not be timed, counted as nothing
 
     def wall(self, jobs: int) -> float:
         """Seconds from start to end with some workers."""
@@ -54,29 +56,37 @@ def look_ahead(work: Work, states: Sequence[Status], setup: Setup, store: Store,
     known = _known(store)
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
-    process = context.Process(target=_survey, args=(theirs, open_stages, setup, known, timed), daemon=True)
+    process = context.Process(target=_survey, args=(theirs, setup, known, timed), daemon=True)
     process.start()
     theirs.close()
     try:
+        mine.send(open_stages)  # not an argument: values of a plugin file can be read once that file is loaded
         result: Any = mine.recv()
-    except EOFError:
+        if not isinstance(result, Survey):
+            raise NferbenchError(str(result))
+        if result.problems:
+            raise UsageError("\n".join(result.problems))
+        while timed:
+            try:
+                measured = mine.recv()
+            except EOFError:  # a network or a plugin that ends the process: what is not timed stays unknown
+                break
+            if measured is None:
+                break
+            result.seconds.update(measured)
+    except (EOFError, BrokenPipeError):
         process.join()
         raise NferbenchError(
             f"the networks could not be built: the process that tried ended with exit code {process.exitcode} "
             "(out of memory?); choose a smaller --preset"
         ) from None
     finally:
-        if process.is_alive():
-            process.join(timeout=5)
-            process.kill()
-    if not isinstance(result, Survey):
-        raise NferbenchError(str(result))
-    if result.problems:
-        raise UsageError("\n".join(result.problems))
+        process.join(timeout=2)
+        process.kill()
     if timed:
         path = store.workspace / "cache" / "seconds.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, dict(result.seconds))
+        write_json(path, result.seconds)
     return result
 
 
@@ -100,7 +110,8 @@ def estimate(work: Work, states: Sequence[Status], found: Survey) -> Estimate:
         elif isinstance(stage, PrepareFaces | Translate):
             side = stage.size if isinstance(stage, PrepareFaces) else stage.source.size
             size += count * side * side * 3
-    return Estimate(sum(seconds.values()), max(finish.values(), default=0.0), size, updates)
+    unknown = sum(found.keys[stage] not in found.seconds for stage in seconds)
+    return Estimate(sum(seconds.values()), max(finish.values(), default=0.0), size, updates, unknown)
 
 
 def _known(store: Store) -> dict[str, float]:
@@ -117,16 +128,21 @@ def _known(store: Store) -> dict[str, float]:
     return {str(name): float(value) for name, value in known.items()}
 
 
-def _survey(
-    connection: Connection, stages: Sequence[Stage], setup: Setup, known: dict[str, float], timed: bool
-) -> None:
+def _survey(connection: Connection, setup: Setup, known: dict[str, float], timed: bool) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asked, which ends this one
     try:
+        from nferbench.plugins import import_file
+
         for file in setup.plugin_files:
-            from nferbench.plugins import import_file
-
             import_file(file)
-        from nferbench.measure import survey
+        from nferbench.measure import build_all, time_all
 
-        connection.send(survey(stages, setup, known, timed))
+        stages = connection.recv()
+        found = build_all(stages, setup, known)
+        connection.send(found)
+        if timed and not found.problems:
+            for measured in time_all(stages, setup, found):
+                connection.send(measured)
+            connection.send(None)
     except Exception as error:  # reported as one line by the process that asked
         connection.send(f"the networks could not be built: {type(error).__name__}: {error}")

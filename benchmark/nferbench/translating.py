@@ -29,10 +29,10 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         PluginError, DivergedError: as `translate`.
     """
     prepared = prepared_faces(stage.source, context)
-    subjects = {face.subject for face in prepared.faces}
     if stage.part == "test" and stage.fold is not None:
-        subjects &= set(stage.fold.test)
-    rows = faces.rows_of(prepared, "vis", subjects).tolist()
+        rows = faces.pairs(prepared, stage.fold.test)[0].tolist()
+    else:
+        rows = faces.rows_of(prepared, "vis", {face.subject for face in prepared.faces}).tolist()
     if not rows:
         raise DataError(f"{readable(stage)}: no VIS faces to translate")
     chosen = [prepared.faces[row] for row in rows]

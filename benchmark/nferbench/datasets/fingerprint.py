@@ -1,0 +1,109 @@
+"""The fingerprint of a data set: one hash over what its faces are called and what their files contain."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from nferbench.datasets.base import Listing
+from nferbench.errors import DataError
+
+Entry = tuple[int, int, str]  # size in bytes, modification time in ns, SHA-256 of the content
+
+_FORMAT = 1  # raise it when the same data shall get another fingerprint
+
+
+def fingerprint(listing: Listing, root: Path | None, cache: Path | None) -> str:
+    """Hash a listing and the contents of all its files; the place of the files does not enter.
+
+    Args:
+        listing: the usable faces.
+        root: the folder that `Face.files` are relative to; None only for drawn faces, which have no files.
+        cache: a JSON file that remembers hashes of contents by (path, size, modification time in ns), so that an
+            unchanged data set is not read again; a missing or damaged one is made anew. Any number of data sets may
+            share it. None keeps none.
+
+    Returns:
+        64 hexadecimal digits (SHA-256).
+
+    Raises:
+        DataError: a file of the listing cannot be read.
+    """
+    files = sorted({file for face in listing.faces for file in face.files})
+    contents = _contents(files, root, cache)
+    digest = hashlib.sha256(f"{_FORMAT} {listing.landmarks}\n".encode())
+    for face in sorted(listing.faces, key=lambda face: face.id):
+        record = [asdict(face), [contents[file] for file in face.files]]
+        digest.update(json.dumps(record, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _contents(files: list[str], root: Path | None, cache: Path | None) -> dict[str, str]:
+    """The SHA-256 of each file, taken from the cache where size and time have not changed."""
+    if not files:
+        return {}
+    if root is None:
+        raise DataError(f"{files[0]}: no folder was given to look for it in; give --data-root")
+    known = _read_cache(cache)
+    entries: dict[str, Entry] = {}
+    stale: list[str] = []
+    paths = {file: root.absolute() / file for file in files}
+    for file, path in paths.items():
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}") from None
+        entry = known.get(str(path), (0, 0, ""))
+        entries[file] = (status.st_size, status.st_mtime_ns, entry[2])
+        if entry != entries[file] or not entry[2]:
+            stale.append(file)
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock; remote disks gain most
+        for file, content in zip(stale, pool.map(lambda file: _hash(paths[file]), stale), strict=True):
+            entries[file] = (*entries[file][:2], content)
+    if stale and cache is not None:
+        _write_cache(cache, known | {str(paths[file]): entry for file, entry in entries.items()})
+    return {file: entry[2] for file, entry in entries.items()}
+
+
+def _hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+
+
+def _read_cache(cache: Path | None) -> dict[str, Entry]:
+    """The entries of a cache that have the right form; what is damaged is only slower, never wrong."""
+    if cache is None:
+        return {}
+    try:
+        stored = json.loads(cache.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    entries = stored.items() if isinstance(stored, dict) else ()
+    return {
+        file: (size, time, content)
+        for file, (size, time, content) in ((f, e) for f, e in entries if isinstance(e, list) and len(e) == 3)
+        if isinstance(size, int) and isinstance(time, int) and isinstance(content, str) and len(content) == 64
+    }
+
+
+def _write_cache(cache: Path, entries: dict[str, Entry]) -> None:
+    """Write aside and rename, so that a reader never sees half a cache; a folder that is read-only goes without."""
+    with suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(entries, file)
+            Path(name).replace(cache)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

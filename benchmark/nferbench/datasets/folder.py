@@ -1,0 +1,94 @@
+"""A data set as a plain tree of folders: {vis,nir}/<subject>/<expression>/<sample>.<ext>.
+
+The form is a convention of this project, not of any published data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from nferbench.datasets.base import NEUTRAL, Dropped, Face, FaceDataset, Listing, Modality, Picture
+from nferbench.datasets.images import SUFFIXES
+from nferbench.datasets.labels import canonical, unknown
+from nferbench.datasets.left_out import counted
+from nferbench.datasets.pairing import contradictions, is_paired, partnered
+from nferbench.errors import DataError, UsageError
+
+MODALITIES: tuple[Modality, ...] = ("vis", "nir")
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind; hidden files are skipped too
+
+
+@final
+@dataclass(frozen=True)
+class FolderDataset(FaceDataset):
+    """The faces of a tree {vis,nir}/<subject>/<expression>/<sample>.<ext>.
+
+    A VIS and a NIR image are a pair where subject folder, expression folder and file name, without its ending, are
+    equal. A tree of one modality alone is fine, for example as the extra VIS set.
+    """
+
+    name: str = field(default="folder", compare=False)
+    title: str = field(default="folder", compare=False)
+    path: str = field(default="", compare=False)  # the folder that holds vis and nir; "" is the data root
+    neutral: bool = True  # keep faces labelled neutral, as a seventh class
+
+    def listing(self, root: Path | None) -> Listing:
+        base = self.base(root)
+        if not is_face_tree(base):
+            raise UsageError(f"data set '{self.name}': {base} holds neither a folder vis nor a folder nir")
+        faces: list[Face] = []
+        dropped: list[Dropped] = []
+        for modality, subject, label, path in _images(base):
+            expression = canonical(label)
+            file = path.relative_to(base).as_posix()
+            if path.suffix.lower() not in SUFFIXES:
+                dropped.append(Dropped(file, "not the name of an image file"))
+            elif expression is None:
+                dropped.append(Dropped(file, unknown(label)))
+            elif expression == NEUTRAL and not self.neutral:
+                dropped.append(Dropped(file, "neutral faces are not wanted"))
+            else:
+                pair = f"{subject}/{label}/{path.stem}"
+                faces.append(Face(file, modality, subject, expression, pair, (file,)))
+        faults = contradictions(faces)
+        if faults:
+            more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+            raise DataError(f"{base}: {'; '.join(faults[:5])}{more}")
+        if is_paired(faces):
+            faces, partnerless = partnered(faces)
+            dropped += partnerless
+        if not faces:
+            why = "; ".join(counted(dropped)[:3]) or "no file three levels below vis or nir"
+            raise DataError(f"{base}: no face can be used: {why}; the form is vis|nir/<subject>/<expression>/<image>")
+        return Listing(tuple(sorted(faces, key=lambda face: face.id)), 0, tuple(dropped))
+
+    def load(self, face: Face, root: Path | None, size: int) -> Picture:
+        from nferbench.datasets.images import luminance, read_image
+
+        pixels = read_image(self.base(root) / face.files[0])
+        return Picture(luminance(pixels) if face.modality == "nir" else pixels)
+
+    def base(self, root: Path | None) -> Path:
+        """The folder that `Face.files` are relative to."""
+        if self.path:
+            return Path(self.path)
+        if root is None:
+            raise UsageError(f"data set '{self.name}' needs the folder that holds vis and nir; give --data-root")
+        return root
+
+
+def is_face_tree(path: Path) -> bool:
+    """Whether a folder has at least one of the folders vis and nir."""
+    return any((path / modality).is_dir() for modality in MODALITIES)
+
+
+def _images(base: Path) -> Iterator[tuple[Modality, str, str, Path]]:
+    """Modality, subject, label and path of every file three levels below a modality's folder."""
+    for modality in MODALITIES:
+        for path in (base / modality).glob("*/*/*"):
+            hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
+            if path.is_file() and not hidden and path.name.casefold() not in _CLUTTER:
+                yield modality, path.parts[-3], path.parts[-2], path

@@ -1,0 +1,23 @@
+"""Counting what was left out, by reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from nferbench.datasets.base import Dropped
+
+
+def counted(dropped: Iterable[Dropped]) -> list[str]:
+    """One line for each reason, with how often it occurred and the first case; the most frequent reason first.
+
+    >>> counted([Dropped("a.png", "black"), Dropped("b.png", "black"), Dropped("c.png", "empty file")])
+    ['2 left out: black (such as a.png)', '1 left out: empty file (c.png)']
+    """
+    cases: dict[str, list[str]] = defaultdict(list)
+    for drop in dropped:
+        cases[drop.reason].append(drop.what)
+    return [
+        f"{len(whats)} left out: {reason} ({'such as ' if len(whats) > 1 else ''}{whats[0]})"
+        for reason, whats in sorted(cases.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]

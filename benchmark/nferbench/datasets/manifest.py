@@ -1,0 +1,215 @@
+"""Any data set by manifest: a CSV file with one image a row, and an optional YAML file beside it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from nferbench.datasets.base import NEUTRAL, Dropped, Face, FaceDataset, Listing, Picture
+from nferbench.datasets.folder import FolderDataset, is_face_tree
+from nferbench.datasets.labels import unknown
+from nferbench.datasets.left_out import counted
+from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
+from nferbench.datasets.sidecar import Sidecar, read_sidecar
+from nferbench.datasets.table import USED, Row, inside, read_table
+from nferbench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FILE_NAME = "manifest.csv"
+LANDMARKS = 68  # points in a landmark file, iBUG order
+
+
+@final
+@dataclass(frozen=True)
+class ManifestDataset(FaceDataset):
+    """The faces that a CSV file lists.
+
+    Columns: path, modality, subject, expression; optional pair, sequence, frame, session, light, view, split, box,
+    landmarks. Paths are relative to the data root: the one given, else the folder of the CSV file. Boxes and
+    landmarks are in pixels of the upright image (after its EXIF orientation).
+
+    A row with a pair name whose partner is missing is left out, unless the whole list is of one modality; a row
+    without one is kept, unpaired.
+    """
+
+    name: str = field(default="manifest", compare=False)
+    title: str = field(default="manifest", compare=False)
+    file: str = field(default="", compare=False)  # path of the CSV file; "" is manifest.csv under the data root
+    licence: str = field(default="", compare=False)  # note on the terms of use
+    neutral: bool = True  # keep faces labelled neutral, as a seventh class
+    last: int = 0  # keep only the last n frames of every sequence (the apex); 0 keeps all
+    session: str = ""  # keep only rows with this value; "" keeps all
+    light: str = ""  # as session
+    view: str = ""  # as session
+
+    def listing(self, root: Path | None) -> Listing:
+        file, base, sidecar = self._open(root)
+        rows, faults = self._checked(file, base, sidecar)
+        if faults:
+            more = f"; and {len(faults) - 5} more ('nferbench data verify' lists all)" if len(faults) > 5 else ""
+            count = f"{len(faults)} problems: " if len(faults) > 1 else ""
+            raise DataError(f"{file}: {count}{'; '.join(faults[:5])}{more}")
+        rows, dropped = self._select(rows)
+        faces = [row.face for row in rows]
+        if is_paired(faces):
+            faces, partnerless = partnered(faces)
+            dropped += partnerless
+        if not faces:
+            raise DataError(f"{file}: no face can be used: {'; '.join(counted(dropped)[:3])}")
+        points = LANDMARKS if any(len(face.files) > 1 for face in faces) else 0
+        return Listing(tuple(sorted(faces, key=lambda face: face.id)), points, tuple(dropped))
+
+    def load(self, face: Face, root: Path | None, size: int) -> Picture:
+        from nferbench.datasets.images import luminance, read_image
+
+        base = self.base(root)
+        image, *sides = (base / inside(base, file) for file in face.files)
+        pixels = read_image(image)
+        if face.modality == "nir":
+            pixels = luminance(pixels)
+        return Picture(pixels, _read_landmarks(sides[0]) if sides else None, face.box)
+
+    def base(self, root: Path | None) -> Path:
+        """The folder that `Face.files` are relative to."""
+        if root is not None:
+            return root
+        if not self.file:
+            raise UsageError(f"data set '{self.name}' needs the folder that holds {FILE_NAME}; give --data-root")
+        return Path(self.file).parent
+
+    def problems(self, root: Path | None) -> list[str]:
+        """Everything that keeps the manifest from being used, one line each, with line numbers.
+
+        Raises:
+            UsageError: there is no manifest.
+            DataError: it cannot be read as a table at all.
+        """
+        return self._checked(*self._open(root))[1]
+
+    def _open(self, root: Path | None) -> tuple[Path, Path, Sidecar]:
+        base = self.base(root)
+        file = Path(self.file) if self.file else base / FILE_NAME
+        if not file.is_file():
+            raise UsageError(
+                f"data set '{self.name}': {file} does not exist; give the folder of a manifest, or its path"
+            )
+        return file, base, read_sidecar(file)
+
+    def _checked(self, file: Path, base: Path, sidecar: Sidecar) -> tuple[list[Row], list[str]]:
+        rows, faults = read_table(file, base, sidecar.aliases)
+        used = [row for row in rows if row.modality in USED]
+        lines = {row.face.id: row.line for row in rows}
+        faults += contradictions((row.face for row in used), where=lambda face: f"line {lines[face.id]}")
+        for row in used if self.last else ():
+            if not row.columns["sequence"] or not row.columns["frame"].isdecimal():
+                faults.append(f"line {row.line}: last={self.last} needs a sequence and a whole number as frame")
+        found = _counts([row.face for row in used])
+        faults += [
+            f"{file.with_suffix('.yaml').name} expects {want} {what}, the manifest has {found[what]}"
+            for what, want in sidecar.expect.items()
+            if found[what] != want and not faults
+        ]
+        return rows, faults
+
+    def _select(self, rows: list[Row]) -> tuple[list[Row], list[Dropped]]:
+        """Separate the rows that are used and wanted from the others."""
+        kept: list[Row] = []
+        dropped: list[Dropped] = []
+        for row in rows:
+            reason = self._refusal(row)
+            if reason:
+                dropped.append(Dropped(row.face.id, reason))
+            else:
+                kept.append(row)
+        if self.last:
+            last = _last_frames(kept, self.last)
+            reason = f"not among the last {self.last} frames of the sequence"
+            dropped += [Dropped(row.face.id, reason) for row in kept if row.line not in last]
+            kept = [row for row in kept if row.line in last]
+        return kept, dropped
+
+    def _refusal(self, row: Row) -> str:
+        """Why a row is left out; "" where it is not."""
+        if row.modality not in USED:
+            return f"modality {row.modality} is not used"
+        if not row.known:
+            return unknown(row.label)
+        if row.face.expression == NEUTRAL and not self.neutral:
+            return "neutral faces are not wanted"
+        for column in ("session", "light", "view"):
+            value = getattr(self, column)
+            if value and row.columns[column].casefold() != value.casefold():
+                return f"{column} is not {value!r}"
+        return ""
+
+
+def dataset_from_path(path: Path) -> FaceDataset:
+    """The data set at a path: a manifest, or a folder that holds a manifest.csv or the folders vis and nir.
+
+    The name is what the YAML file beside the manifest says, else the name of the folder where the file is called
+    manifest.csv, else that of the file.
+
+    Raises:
+        UsageError: nothing there is a data set.
+        DataError: the YAML file beside the manifest is wrong.
+    """
+    path = path.absolute()
+    if path.is_dir() and (path / FILE_NAME).is_file():
+        path = path / FILE_NAME
+    if path.is_dir():
+        if not is_face_tree(path):
+            raise UsageError(f"{path} is no data set; it must hold {FILE_NAME} or folders vis and nir")
+        return FolderDataset(name=path.name, title=path.name, path=str(path))
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist; give a manifest (.csv) or a folder that holds a data set")
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"{path} is no manifest; give a .csv file or a folder that holds a data set")
+    sidecar = read_sidecar(path)
+    name = sidecar.name or (path.parent.name if path.name == FILE_NAME else path.stem)
+    dataset = ManifestDataset(name=name, title=sidecar.title or name, file=str(path))
+    return replace(dataset, licence=sidecar.licence)
+
+
+def root_of(dataset: FaceDataset, root: Path | None) -> Path | None:
+    """The folder that a data set's `Face.files` are relative to, where `root` is the data root given, if any."""
+    return dataset.base(root) if isinstance(dataset, ManifestDataset | FolderDataset) else root
+
+
+def _counts(faces: list[Face]) -> dict[str, int]:
+    return {
+        "images": len(faces),
+        "vis": sum(face.modality == "vis" for face in faces),
+        "nir": sum(face.modality == "nir" for face in faces),
+        "subjects": len({face.subject for face in faces} - {"?"}),
+        "pairs": sum(len(group) == 2 for group in by_pair(faces).values()),
+    }
+
+
+def _last_frames(rows: list[Row], n: int) -> set[int]:
+    """The lines of the n last frames of each sequence of each modality."""
+    sequences: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        face = row.face
+        sequences[face.modality, face.subject, face.expression, row.columns["sequence"]].append(row)
+    return {
+        row.line
+        for sequence in sequences.values()
+        for row in sorted(sequence, key=lambda row: (int(row.columns["frame"]), row.face.id))[-n:]
+    }
+
+
+def _read_landmarks(path: Path) -> NDArray[np.float32]:
+    import numpy as np
+
+    try:
+        points = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not an .npy file ({' '.join(str(error).split())})") from None
+    if points.shape != (LANDMARKS, 2) or points.dtype.kind not in "fiu":
+        raise DataError(f"{path}: {points.dtype} of shape {points.shape}; numbers of shape ({LANDMARKS}, 2) are read")
+    return np.array(points, dtype=np.float32)

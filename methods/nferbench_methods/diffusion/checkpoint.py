@@ -1,0 +1,148 @@
+"""Import of checkpoints of the guided-diffusion code into our U-Net.
+
+Its networks are ours layer for layer (Dhariwal & Nichol 2021). Only names differ, and attention: there one matrix makes
+queries, keys and values, here three do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+from nferbench.errors import UsageError
+from nferbench_methods.diffusion.unet import TimeUNet
+
+_RESIDUAL = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+_ENDS = {
+    "time_embed.0": "time_embedding.linear_1",
+    "time_embed.2": "time_embedding.linear_2",
+    "input_blocks.0.0": "conv_in",
+    "out.0": "conv_norm_out",
+    "out.2": "conv_out",
+}
+
+
+def load_guided_diffusion(path: str, sha256: str, network: TimeUNet) -> None:
+    """Overwrite the weights of a network with those of a checkpoint file.
+
+    Args:
+        path: file with the state dict of a guided-diffusion U-Net.
+        sha256: its SHA-256 in hexadecimal digits.
+        network: of the same architecture.
+
+    Raises:
+        UsageError: the file is missing, is another one, is no state dict of tensors, or is of another architecture.
+    """
+    file = Path(path)
+    if not path or not file.is_file():
+        raise UsageError(f"score checkpoint '{path}' is not a file; set init to where {sha256[:12] or 'it'} lies")
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != sha256:
+        raise UsageError(
+            f"score checkpoint {path} has SHA-256 {digest}, not '{sha256}'; set init_sha256 or give that file"
+        )
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
+        state = None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"score checkpoint {path} is not a state dict of tensors; give a guided-diffusion model file")
+    try:
+        converted = from_guided_diffusion(state, network)
+    except UsageError as error:
+        raise UsageError(f"score checkpoint {path} does not fit: {error}") from None
+    network.net.load_state_dict(converted)
+
+
+def from_guided_diffusion(state: Mapping[str, Tensor], network: TimeUNet) -> dict[str, Tensor]:
+    """Rename and split the tensors of a guided-diffusion state dict as `network.net` names them.
+
+    Raises:
+        UsageError: a tensor is missing, left over, or of another shape than the network's.
+    """
+    expected = network.net.state_dict()
+    left = dict(state)
+    converted: dict[str, Tensor] = {}
+
+    def take(name: str) -> Tensor:
+        if name not in left:
+            raise UsageError(f"'{name}' is missing; the recipe must be that of the checkpoint")
+        return left.pop(name).float()
+
+    for theirs, ours in _layers(network.net):
+        for kind in ("weight", "bias"):
+            if isinstance(ours, str):
+                if f"{ours}.{kind}" in expected:  # a residual block whose width does not change has no skip convolution
+                    value = take(f"{theirs}.{kind}")
+                    converted[f"{ours}.{kind}"] = value.squeeze(-1) if value.ndim == 3 else value
+            else:
+                converted |= _split(take(f"{theirs}.{kind}"), kind, *ours)
+    if left:
+        raise UsageError(f"'{next(iter(left))}' is left over; the recipe must be that of the checkpoint")
+    for name, value in converted.items():
+        if value.shape != expected[name].shape:
+            shapes = f"{tuple(value.shape)}, the network's {tuple(expected[name].shape)}"
+            raise UsageError(f"{name} has shape {shapes}; the recipe must be that of the checkpoint")
+    return converted
+
+
+def _split(joint: Tensor, kind: str, name: str, heads: int) -> dict[str, Tensor]:
+    """Queries, keys and values out of one matrix, whose rows are ordered by head first and by role second."""
+    rows = joint.flatten(1) if kind == "weight" else joint
+    parts = rows.reshape(heads, 3, -1, *rows.shape[1:]).unbind(1)
+    return {f"{name}.to_{role}.{kind}": part.flatten(0, 1) for role, part in zip("qkv", parts, strict=True)}
+
+
+def _layers(net: nn.Module) -> Iterator[tuple[str, str | tuple[str, int]]]:
+    """Their name of every layer beside ours; for a joint attention matrix, the attention's name and its heads."""
+    yield from _ENDS.items()
+    for theirs, ours in _blocks(net):
+        block = net.get_submodule(ours)
+        if isinstance(block, Attention):
+            yield f"{theirs}.norm", f"{ours}.group_norm"
+            yield f"{theirs}.qkv", (ours, block.heads)
+            yield f"{theirs}.proj_out", f"{ours}.to_out.0"
+        else:
+            yield from ((f"{theirs}.{a}", f"{ours}.{b}") for a, b in _RESIDUAL.items())
+
+
+def _blocks(net: nn.Module) -> Iterator[tuple[str, str]]:
+    """Their name of every residual and attention block beside ours. They count blocks through, we count by level."""
+    n = 1  # their input block 0 is the first convolution
+    for level, block in enumerate(net.down_blocks):  # type: ignore[arg-type]
+        attends = hasattr(block, "attentions")
+        for i in range(len(block.resnets)):
+            yield f"input_blocks.{n}.0", f"down_blocks.{level}.resnets.{i}"
+            if attends:
+                yield f"input_blocks.{n}.1", f"down_blocks.{level}.attentions.{i}"
+            n += 1
+        if block.downsamplers is not None:
+            yield f"input_blocks.{n}.0", f"down_blocks.{level}.downsamplers.0"
+            n += 1
+    yield "middle_block.0", "mid_block.resnets.0"
+    yield "middle_block.1", "mid_block.attentions.0"
+    yield "middle_block.2", "mid_block.resnets.1"
+    n = 0
+    for level, block in enumerate(net.up_blocks):  # type: ignore[arg-type]
+        attends = hasattr(block, "attentions")
+        for i in range(len(block.resnets)):
+            yield f"output_blocks.{n}.0", f"up_blocks.{level}.resnets.{i}"
+            if attends:
+                yield f"output_blocks.{n}.1", f"up_blocks.{level}.attentions.{i}"
+            n += 1
+        if block.upsamplers is not None:  # theirs belongs to the level's last block
+            yield f"output_blocks.{n - 1}.{2 if attends else 1}", f"up_blocks.{level}.upsamplers.0"

@@ -1,0 +1,114 @@
+"""The score network of a fold: an ADM U-Net that predicts the noise in NIR faces.
+
+One recipe serves every diffusion method but SR3. Unconditional, it models NIR faces alone and is shared by ILVR,
+SDEdit, EGSDE and the baseline of NFER-SDE. Conditional, it also sees the VIS face, joined on the channel axis
+(NFER-SDE, Eq. 9), and is shared by T2V-DDPM and NFER-SDE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, final
+
+from nferbench import Batch, FaceSpec, Learner, NetworkRecipe
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+
+@final
+@dataclass(frozen=True)
+class ScoreRecipe(NetworkRecipe):
+    """A noise predictor on the linear schedule of 1000 steps; the defaults are those of T2V-DDPM's code at 256 px."""
+
+    # Deviation: T2V-DDPM's code trains on its 100 respaced steps only; all 1000 are trained here, so that samplers
+    # with any number of steps can share the network.
+    conditional: bool = True  # whether the clean VIS face is joined to the input
+    width: int = 192  # channels of the first level
+    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # channels of each level as multiples of the width
+    res_blocks: int = 2  # residual blocks a level
+    attention: tuple[int, ...] = (32, 16, 8)  # sides of the feature maps that attend to themselves
+    head_channels: int = 64  # channels of an attention head
+    dropout: float = 0.0  # probability in each residual block
+    learned_variance: bool = True  # three more output channels for the variance, trained by the variational bound
+    steps: int = 100_000  # updates
+    batch_size: int = 16  # pairs per update
+    lr: float = 1e-5  # AdamW, constant, no weight decay
+    ema: float = 0.0  # decay of the running average of the weights, with warm-up; 0 keeps the raw weights
+    flip: bool = False  # mirror half of the faces, VIS and NIR together
+    init_sha256: str = ""  # SHA-256 of a guided-diffusion checkpoint to start from; empty starts from nothing
+    init: str = field(default="", compare=False)  # where that checkpoint lies
+    checkpointing: bool = field(default=False, compare=False)  # recompute activations: a third slower, far less memory
+
+    def build(self, faces: FaceSpec) -> nn.Module:
+        from nferbench_methods.diffusion.unet import ScoreUNet, TimeUNet
+
+        return ScoreUNet(
+            TimeUNet(
+                faces.size,
+                in_channels=6 if self.conditional else 3,
+                out_channels=6 if self.learned_variance else 3,
+                width=self.width,
+                multipliers=self.multipliers,
+                res_blocks=self.res_blocks,
+                attention=self.attention,
+                head_channels=self.head_channels,
+                dropout=self.dropout,
+                checkpointing=self.checkpointing,
+            )
+        )
+
+    def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
+        from torch.optim import AdamW
+
+        from nferbench.learning import GradientLearner
+        from nferbench_methods.diffusion.schedule import linear_schedule
+
+        if self.init or self.init_sha256:
+            from nferbench_methods.diffusion.checkpoint import load_guided_diffusion
+
+            load_guided_diffusion(self.init, self.init_sha256, network.unet)  # type: ignore[arg-type]
+        schedule = linear_schedule().to(next(network.parameters()).device)
+
+        def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
+            import torch
+
+            from nferbench_methods.diffusion.loss import noise_error, variational_bound
+            from nferbench_methods.diffusion.schedule import perturb_each
+
+            vis, nir = batch.vis, batch.nir
+            if self.flip:
+                mirrored = torch.rand(len(nir), 1, 1, 1, generator=rng, device=rng.device).to(nir.device) < 0.5
+                vis, nir = (torch.where(mirrored, faces.flip(-1), faces) for faces in (vis, nir))
+            k = torch.randint(len(schedule), (len(nir),), generator=rng, device=rng.device).to(nir.device)
+            e = torch.randn(nir.shape, generator=rng, device=rng.device).to(nir.device)
+            x = perturb_each(nir, e, schedule, k)
+            eps, v = network(torch.cat([x, vis], dim=1) if self.conditional else x, k)
+            terms = {"noise": noise_error(eps, e)}
+            if v is not None:
+                terms["bound"] = variational_bound(eps, v, e, nir, schedule, k).mean()
+            return terms
+
+        optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=0.0)
+        return GradientLearner(network, optimiser, loss, ema=self.ema)
+
+    def updates(self, pairs: int) -> int:
+        return self.steps
+
+
+CONDITIONAL_SCORE = ScoreRecipe()
+
+# The network of the public ILVR and EGSDE checkpoints ("ADM-lite"), seen as many images as the conditional one.
+# Deviation: those checkpoints were trained on large collections without dropout and with a constant average of decay
+# 0.9999; a fold has few faces and the training is shorter, hence dropout and an average with warm-up.
+UNCONDITIONAL_SCORE = ScoreRecipe(
+    conditional=False,
+    width=128,
+    res_blocks=1,
+    attention=(16,),
+    dropout=0.1,
+    lr=2e-5,
+    ema=0.9999,
+    flip=True,
+)

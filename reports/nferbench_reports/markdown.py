@@ -1,0 +1,104 @@
+"""Tables in Markdown, padded so that they read well on a terminal too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from nferbench_reports.tables import Cell, Column, Table, TableRow, blocks
+
+DASH = "–"
+
+
+def write_table(table: Table) -> str:
+    """One table: caption, grid, remarks and footnotes."""
+    marks = table.footnotes()
+    rows = [
+        [label if i == 0 else "", *_row(table, row, marks)]
+        for label, block in blocks(table)
+        for i, row in enumerate(block)
+    ]
+    header = ["", "Method"]
+    for column in table.columns:
+        name = f"{column.heading} {column.title}" if table.kind == "ablation" else column.title
+        header += [name, "paper (Δ)"] if table.beside_paper else [name]
+    if not any(row[0] for row in rows):  # no groups
+        header, rows = header[1:], [row[1:] for row in rows]
+    first_number = header.index("Method") + 1
+    parts = [
+        f"**Table {table.number}.** {escape(table.caption)}{legend(table, 'in brackets')}",
+        grid(header, rows, "l" * first_number + "r" * (len(header) - first_number)),
+    ]
+    parts += [escape(remark) for remark in table.remarks]
+    parts += ["\n".join(f"- [{mark}] {escape(text)}" for text, mark in marks.items())] if marks else []
+    return "\n\n".join(parts) + "\n"
+
+
+def legend(table: Table, spread: str) -> str:
+    """How to read the table, as sentences that follow its caption; `spread` is where the deviations stand."""
+    text = f" Each number is pooled over the test images of all folds, mean ± standard deviation over folds {spread}."
+    if table.beside_paper:
+        text += " Beside it the published value and the difference from it (Δ)."
+    if any(row.heterogeneous for row in table.rows):
+        text += " † made for heterogeneous faces."
+    text += " Best in bold"
+    if any(row.group == "reference" for row in table.rows):
+        text += "; rows in italics are references and take no part"
+    return text + "."
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """A Markdown table; `align` has "l" or "r" for each column."""
+    widths = [max(3, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            f"{cell:<{width}}" if side == "l" else f"{cell:>{width}}"
+            for cell, width, side in zip(cells, widths, align, strict=True)
+        )
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * width if side == "l" else "-" * (width - 1) + ":" for width, side in zip(widths, align, strict=True)]
+    return "\n".join([line(header), f"| {' | '.join(rule)} |", *map(line, rows)])
+
+
+def escape(text: str) -> str:
+    """Plain text as Markdown that shows it unchanged, on one line."""
+    text = re.sub(r"([\\`*|<])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\_", text)  # an underscore inside a word is harmless
+
+
+def _row(table: Table, row: TableRow, marks: Mapping[str, str]) -> list[str]:
+    title = escape(row.title)
+    title = f"*{title}*" if row.group == "reference" else title
+    title += " †" if row.heterogeneous else ""
+    texts = [title + "".join(f" [{marks[stamp]}]" for stamp in row.stamps)]
+    for position, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
+        texts.append(_number(column, cell, row.name in table.best(position), row.group == "reference", marks))
+        if table.beside_paper:
+            texts.append(_beside(column, cell))
+    return texts
+
+
+def _number(column: Column, cell: Cell | None, bold: bool, italic: bool, marks: Mapping[str, str]) -> str:
+    if cell is None:
+        return DASH
+    mark = f" [{marks[cell.note]}]" if cell.note else ""
+    if cell.pooled is None:
+        return DASH + mark
+    text = column.text(cell.pooled)
+    text = f"**{text}**" if bold else f"*{text}*" if italic else text
+    return f"{text}{_spread(column, cell)}{mark}"
+
+
+def _spread(column: Column, cell: Cell) -> str:
+    if cell.mean is None or cell.std is None:
+        return ""
+    return f" ({column.text(cell.mean)} ± {column.text(cell.std)})"
+
+
+def _beside(column: Column, cell: Cell | None) -> str:
+    if cell is None or cell.published is None:
+        return DASH
+    difference = f" ({column.text(cell.difference, signed=True)})" if cell.difference is not None else ""
+    return column.text(cell.published) + difference

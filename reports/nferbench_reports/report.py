@@ -1,0 +1,150 @@
+"""A report of everything stored in a workspace: tables, significance and picture grids, from results alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from nferbench.errors import UsageError
+from nferbench_reports import grid, latex, markdown, significance
+from nferbench_reports.paper import DATASETS
+from nferbench_reports.records import Record, Records, Stored, read_records
+from nferbench_reports.results import Results, load_results
+from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
+
+Run = tuple[Record, Sequence[Results]]
+
+
+@final
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what there is to say on a terminal."""
+
+    paths: tuple[Path, ...]
+    text: str  # the content of report.md
+    problems: tuple[str, ...]  # one line each: records that could not be read
+
+
+def write_report(
+    workspace: Path, out: Path, convention: str | None = None, paper: bool = False, preset: str | None = None
+) -> Report:
+    """Write the report of a workspace.
+
+    In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
+    grid-<dataset>.png for each dataset.
+
+    Args:
+        workspace: where the results are stored.
+        out: a directory; made if it is not there.
+        convention: of PSNR and SSIM, "standard" or "paper"; None means "paper" beside published values, else
+            "standard".
+        paper: put the published values and the differences from them beside ours.
+        preset: only results of this preset; None takes the newest of each dataset.
+
+    Raises:
+        UsageError: nothing to report, an unknown convention, or a directory that cannot be written.
+        DataError: no record of the workspace can be read.
+    """
+    chosen = _convention(convention, paper)
+    records = read_records(workspace, DATASETS, preset)
+    runs = [(stored.record, _results(workspace, stored.record)) for stored in records.chosen]
+    compared = [run for run in runs if any("comparison" in one.row.tables for one in run[1])]
+    tables = [
+        comparison(record, results, number, chosen, paper) for number, (record, results) in enumerate(compared, start=1)
+    ]
+    parts = ablation(runs, len(tables) + 1, paper)
+    tables += [parts] if parts else []
+    tested = [one for record, results in runs for one in significance.compare(record, results, chosen)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        grids = {stored.record.protocol.dataset: _grid(workspace, stored, out) for stored in records.chosen}
+        text = _text(records, tables, tested, [caption for _, caption in grids.values()], paper)
+        fragments = {_fragment(table): latex.write_table(table) for table in tables}
+        files = {
+            "report.md": text,
+            "tables.tex": latex.write_document(list(fragments), wide=paper),
+            **fragments,
+            "tables.csv": long_frame(tables).to_csv(index=False),
+            "significance.csv": significance.frame(tested).to_csv(index=False),
+        }
+        for name, content in files.items():
+            (out / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the report cannot be written to '{out}' ({error.strerror}); choose another: --out") from None
+    drawn = [path for path, _ in grids.values() if path is not None]
+    return Report((*(out / name for name in files), *drawn), text, records.problems)
+
+
+def _convention(convention: str | None, paper: bool) -> Convention:
+    if convention is None:
+        return "paper" if paper else "standard"
+    if convention == "standard":
+        return "standard"
+    if convention == "paper":
+        return "paper"
+    raise UsageError(f"unknown convention '{convention}'; known: standard, paper")
+
+
+def _results(workspace: Path, record: Record) -> list[Results]:
+    return [load_results(workspace, row, record.protocol.classes) for row in record.rows]
+
+
+def _text(
+    records: Records,
+    tables: Sequence[Table],
+    tested: Sequence[significance.Comparison],
+    figures: Sequence[str],
+    paper: bool,
+) -> str:
+    titles = {stored.record.protocol.dataset: stored.record.protocol.dataset_title for stored in records.chosen}
+    parts = ["# Results\n", _protocols(records, paper), *(markdown.write_table(table) for table in tables)]
+    if tested:
+        parts.append(
+            "**Significance.** Each method against no translation, paired over the test subjects: mean difference, "
+            "two-sided sign-flip permutation test, Holm-corrected over the methods of one data set and metric.\n\n"
+            + significance.write_markdown(tested, titles)
+        )
+    return "\n".join([*parts, *figures])
+
+
+def _protocols(records: Records, paper: bool) -> str:
+    """What was run, what was left out and what could not be read."""
+    lines = []
+    for stored in records.chosen:
+        record, protocol = stored.record, stored.record.protocol
+        lines.append(
+            f"{protocol.dataset_title}: {protocol.summary()}; {protocol.subjects} subjects, {protocol.pairs} pairs, "
+            f"splits {protocol.splits[:12]}; nferbench {record.nferbench}, {record.created:%Y-%m-%d %H:%M} "
+            f"({stored.file}: {record.command})"
+        )
+        if paper and protocol.dataset in DATASETS and protocol.preset != "paper":
+            lines.append(
+                f"{protocol.dataset_title}: the published values are of full training at 256 px; "
+                f"differences from preset {protocol.preset} are not a matter of the methods alone"
+            )
+    lines += records.notes
+    lines += [f"Not readable: {problem}" for problem in records.problems]
+    return "".join(f"- {markdown.escape(line)}\n" for line in lines)
+
+
+def _grid(workspace: Path, stored: Stored, out: Path) -> tuple[Path | None, str]:
+    """The picture grid of a record, and what stands in the text for it."""
+    protocol = stored.record.protocol
+    path = out / f"grid-{_file_name(protocol.dataset)}.png"
+    title = markdown.escape(protocol.dataset_title)
+    if reason := grid.write_grid(workspace, stored.record, path):
+        path.unlink(missing_ok=True)  # never an older picture beside newer tables
+        return None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
+    return path, f"![Translations of test faces of {title}]({path.name})\n\n{grid.RULE}\n"
+
+
+def _fragment(table: Table) -> str:
+    name = "ablation" if table.kind == "ablation" else f"comparison-{_file_name(table.columns[0].dataset)}"
+    return f"table-{name}.tex"
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name)

@@ -1,0 +1,98 @@
+"""The stored predictions and image scores of one method, fold by fold, or the reason why there are none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pandas as pd
+
+from nferbench_reports.records import Entry, Row, folder_of, missing_reason
+
+IDENTITY = ("id", "subject", "expression")
+PREDICTED = "predicted"
+SCORES = ("lpips", "psnr", "ssim", "psnr_paper", "ssim_paper")
+
+
+@final
+@dataclass(frozen=True)
+class Missing:
+    """The place of a result that does not exist."""
+
+    reason: str  # one line without a full stop
+
+
+Outcome = pd.DataFrame | Missing
+
+
+@final
+@dataclass(frozen=True)
+class Results:
+    """Everything measured of one row. A fold where a stage does not apply is absent; both maps go by fold number."""
+
+    row: Row
+    predictions: Mapping[int, Outcome]  # frames with id, subject, expression, predicted
+    scores: Mapping[str, Mapping[int, Outcome]]  # by score name: frames with id, subject, expression and that score
+
+
+def load_results(workspace: Path, row: Row, classes: Sequence[str]) -> Results:
+    """Read what the stages of `row` stored; what is missing or damaged is there as `Missing` with its reason."""
+    predictions: dict[int, Outcome] = {}
+    scores: dict[str, dict[int, Outcome]] = {name: {} for name in SCORES}
+    for fold in row.folds:
+        if fold.fer is not None:
+            predictions[fold.fold] = _predictions(workspace, fold.fer, classes)
+        if fold.quality is not None:
+            table = _read(workspace, fold.quality, "scores.csv", SCORES)
+            for name in SCORES:
+                scores[name][fold.fold] = _score(workspace, fold.quality, table, name)
+    return Results(row, predictions, scores)
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:
+    """Read a CSV file as text cells ("001" stays "001"), `Missing` where it cannot be read or lacks a column."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        return Missing(f"{path.parent.name}/{path.name} is damaged ({type(error).__name__})")
+    absent = [name for name in columns if name not in table.columns]
+    if absent or table.empty:
+        return Missing(f"{path.parent.name}/{path.name} " + (f"has no column {absent[0]}" if absent else "is empty"))
+    return table
+
+
+def _read(workspace: Path, entry: Entry, name: str, columns: tuple[str, ...]) -> Outcome:
+    reason = missing_reason(workspace, entry)
+    return Missing(reason) if reason else read_table(folder_of(workspace, entry) / name, (*IDENTITY, *columns))
+
+
+def _predictions(workspace: Path, entry: Entry, classes: Sequence[str]) -> Outcome:
+    table = _read(workspace, entry, "predictions.csv", (PREDICTED,))
+    if isinstance(table, Missing):
+        return table
+    strange = sorted({*table["expression"], *table[PREDICTED]} - set(classes))
+    return Missing(f"'{strange[0]}' is not a class of the data set") if strange else table
+
+
+def _score(workspace: Path, entry: Entry, table: Outcome, name: str) -> Outcome:
+    if isinstance(table, Missing):
+        return table
+    values = pd.to_numeric(table[name], errors="coerce")
+    if bool(np.isnan(values.to_numpy(dtype=float)).any()):
+        # A mean over the images that happen to have a score is another number, so the whole fold has none.
+        return Missing(
+            _lpips_reason(workspace, entry) if name == "lpips" else f"{name} is not a number for some images"
+        )
+    return table[list(IDENTITY)].assign(**{name: values})
+
+
+def _lpips_reason(workspace: Path, entry: Entry) -> str:
+    try:
+        result = json.loads((folder_of(workspace, entry) / "stage.json").read_text(encoding="utf-8"))["result"]
+        return " ".join(str(result["lpips_reason"]).split()).rstrip(".")
+    except (OSError, ValueError, KeyError, TypeError):
+        return "LPIPS was not measured"

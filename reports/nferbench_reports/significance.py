@@ -1,0 +1,147 @@
+"""Is a method better than no translation? Paired over the test subjects, corrected for the number of methods.
+
+Five folds give five paired differences, and no two-sided test of five pairs reaches p < 0.05. Subjects are the
+independent units of these data: each is tested once, by networks that never saw them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nferbench_reports.markdown import DASH, escape, grid
+from nferbench_reports.records import Record
+from nferbench_reports.results import PREDICTED, Missing, Outcome, Results
+from nferbench_reports.tables import Convention
+
+COLUMNS = ("dataset", "method", "metric", "subjects", "difference", "p", "p_holm")
+RESAMPLES = 9999  # random sign flips where there are too many subjects for all of them
+BASE = "none"  # the row that methods are compared with
+_TITLES = {"accuracy": "Acc (points)", "psnr": "PSNR (dB)", "lpips": "LPIPS"}
+_DECIMALS = {"accuracy": 2, "psnr": 2, "lpips": 4}
+
+
+@final
+@dataclass(frozen=True)
+class Comparison:
+    """One method against the row "without translation" in one metric."""
+
+    dataset: str
+    method: str
+    metric: str
+    subjects: int  # that both rows have a result for
+    difference: float  # mean over subjects of method minus base; accuracy in percentage points
+    p: float  # two-sided; NaN with fewer than two subjects
+    p_holm: float  # corrected over the methods of one dataset and metric
+    title: str  # of the method
+
+
+def compare(record: Record, results: Sequence[Results], convention: Convention) -> list[Comparison]:
+    """Compare each method of a record with the row "without translation"; nothing where that row was not run."""
+    base = next((one for one in results if one.row.name == BASE), None)
+    if base is None:
+        return []
+    comparisons = []
+    for metric in _TITLES:
+        without = per_subject(base, metric, convention)
+        tests = []
+        for one in results:
+            if one.row.group in ("reference", "none"):
+                continue
+            both = pd.concat([per_subject(one, metric, convention), without], axis=1, join="inner")
+            differences = (both.iloc[:, 0] - both.iloc[:, 1]).to_numpy(dtype=float)
+            differences = differences[np.isfinite(differences)]
+            if len(differences):
+                tests.append((one.row, differences, sign_flip(differences)))
+        corrected = holm([p for _, _, p in tests])
+        comparisons += [
+            Comparison(
+                record.protocol.dataset, row.name, metric, len(values), float(values.mean()), p, p_holm, row.title
+            )
+            for (row, values, p), p_holm in zip(tests, corrected, strict=True)
+        ]
+    return comparisons
+
+
+def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """The comparisons as a table with `COLUMNS`."""
+    return pd.DataFrame([asdict(one) for one in comparisons], columns=list(COLUMNS))
+
+
+def per_subject(results: Results, metric: str, convention: Convention) -> pd.Series[float]:
+    """The mean of a metric over the test images of each subject, by subject; accuracy in percent."""
+    if metric == "accuracy":
+        frames = _found(results.predictions)
+        values = [100.0 * (frame["expression"] == frame[PREDICTED]) for frame in frames]
+    else:
+        name = "psnr_paper" if metric == "psnr" and convention == "paper" else metric
+        frames = _found(results.scores[name])
+        values = [frame[name] for frame in frames]
+    if not frames:
+        return pd.Series(dtype=float)
+    with np.errstate(invalid="ignore"):
+        return pd.concat(values).groupby(pd.concat([frame["subject"] for frame in frames])).mean()
+
+
+def sign_flip(differences: NDArray[np.float64]) -> float:
+    """Two-sided p of a paired permutation test of the mean: exact where all sign patterns can be tried.
+
+    With random patterns the seed is fixed, so the same results give the same p. NaN for fewer than two differences.
+    """
+    from scipy.stats import permutation_test
+
+    if len(differences) < 2:
+        return float("nan")
+    test = permutation_test(
+        (differences,),
+        lambda values, axis: np.mean(values, axis=axis),
+        permutation_type="samples",
+        n_resamples=RESAMPLES,
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    )
+    return float(test.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979); a NaN is no test: it stays and does not count."""
+    corrected = list(p_values)
+    order = sorted((i for i, p in enumerate(p_values) if not np.isnan(p)), key=lambda i: p_values[i])
+    largest = 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
+        corrected[i] = largest
+    return corrected
+
+
+def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> str:
+    """The comparisons as a Markdown table; `titles` has the printed name of each dataset."""
+    rows = [
+        [
+            escape(titles[one.dataset]),
+            escape(one.title),
+            _TITLES[one.metric],
+            str(one.subjects),
+            f"{one.difference:+.{_DECIMALS[one.metric]}f}".replace("-", "−"),
+            _p(one.p),
+            _p(one.p_holm),
+        ]
+        for one in comparisons
+    ]
+    header = ["Data set", "Method", "Metric", "Subjects", "Difference", "p", "p (Holm)"]
+    return grid(header, rows, "lllrrrr") + "\n"
+
+
+def _found(outcomes: Mapping[int, Outcome]) -> list[pd.DataFrame]:
+    return [outcome for outcome in outcomes.values() if not isinstance(outcome, Missing)]
+
+
+def _p(value: float) -> str:
+    if np.isnan(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

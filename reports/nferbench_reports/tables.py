@@ -1,0 +1,309 @@
+"""The tables as values: rows, columns and cells of Tables 1-3, before anyone writes them in a format."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Literal, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nferbench.scores import accuracy, confusion_matrix, macro_f1, over_folds
+from nferbench_reports import paper
+from nferbench_reports.records import Group, Record, Row
+from nferbench_reports.results import PREDICTED, Missing, Outcome, Results
+
+Kind = Literal["comparison", "ablation"]
+Convention = Literal["standard", "paper"]
+Measure = Callable[[pd.DataFrame], float]
+
+LONG_COLUMNS = ("table", "dataset", "group", "method", "metric", "convention", "pooled", "mean", "std", "folds")
+
+
+@final
+@dataclass(frozen=True)
+class Column:
+    """One metric on one dataset."""
+
+    dataset: str
+    heading: str  # what stands above a group of columns
+    metric: str
+    title: str
+    decimals: int
+    best: Callable[[Sequence[float]], float]  # max or min
+    convention: str = ""  # of PSNR and SSIM; empty for the metrics that have only one
+
+    def text(self, value: float, signed: bool = False) -> str:
+        """The value as printed in a table, e.g. 66.90, −0.12 or ∞."""
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        value = round(value, self.decimals) + 0.0  # the sum turns -0.0 into 0.0
+        return f"{value:{'+' if signed else ''}.{self.decimals}f}".replace("-", "−")
+
+
+@final
+@dataclass(frozen=True)
+class Cell:
+    """What stands behind one number: pooled over the images of all folds, mean and deviation over the folds."""
+
+    pooled: float | None = None  # None where no fold has a result
+    mean: float | None = None
+    std: float | None = None  # with n - 1 in the denominator; None for a single fold and infinite values
+    folds: tuple[int, ...] = ()  # those that stand behind the numbers
+    note: str = ""  # why folds are missing; empty where none is
+    published: float | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published value."""
+        return None if self.pooled is None or self.published is None else self.pooled - self.published
+
+
+@final
+@dataclass(frozen=True)
+class TableRow:
+    """One method; `cells` goes by position in the table's columns, None where a metric does not apply."""
+
+    name: str
+    title: str
+    group: Group
+    heterogeneous: bool
+    stamps: tuple[str, ...]
+    cells: tuple[Cell | None, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Table:
+    """One table in the order in which it is printed."""
+
+    kind: Kind
+    number: int
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    beside_paper: bool = False  # published values and differences are shown
+    remarks: tuple[str, ...] = field(default=())  # sentences below the table, before its footnotes
+
+    def footnotes(self) -> dict[str, str]:
+        """The mark of each footnote by its text, in the order of first appearance."""
+        texts: dict[str, None] = {}
+        for row in self.rows:
+            notes = [*row.stamps, *(cell.note for cell in row.cells if cell is not None)]
+            texts.update(dict.fromkeys(note for note in notes if note))
+        return {text: _letters(i) for i, text in enumerate(texts)}
+
+    def best(self, position: int) -> frozenset[str]:
+        """The names of the rows whose number in a column is printed bold: those equal, as printed, to the best.
+
+        Reference rows take no part, nor do numbers that lack a fold which other rows of the column have; without a
+        second number there is nothing to be best of.
+        """
+        column = self.columns[position]
+        cells = {row.name: cell for row in self.rows if row.group != "reference" and (cell := row.cells[position])}
+        everything = {fold for cell in cells.values() for fold in cell.folds}
+        values = {
+            name: round(cell.pooled, column.decimals)
+            for name, cell in cells.items()
+            if cell.pooled is not None and set(cell.folds) == everything
+        }
+        if len(values) < 2:
+            return frozenset()
+        best = column.best(list(values.values()))
+        return frozenset(name for name, value in values.items() if value == best)
+
+
+def comparison(
+    record: Record, results: Sequence[Results], number: int, convention: Convention, beside_paper: bool
+) -> Table:
+    """Table 1 or 2: all methods on one dataset, recognition and image quality."""
+    protocol = record.protocol
+    columns = (
+        *_recognition_columns(protocol.dataset, "Performance"),
+        Column(protocol.dataset, "Image quality", "lpips", "LPIPS ↓", 4, min),
+        Column(protocol.dataset, "Image quality", "psnr", "PSNR ↑", 2, max, convention),
+        Column(protocol.dataset, "Image quality", "ssim", "SSIM ↑", 4, max, convention),
+    )
+    rows = [
+        _row(
+            result.row,
+            result.row.title,
+            [_cell("comparison", record, result, column, beside_paper) for column in columns],
+        )
+        for result in _printed_order("comparison", [one for one in results if "comparison" in one.row.tables])
+    ]
+    remarks = [_convention_remark(convention)]
+    known = protocol.dataset in paper.DATASETS
+    if beside_paper and not known:
+        remarks.append("The paper has no numbers on this data set.")
+    elif beside_paper and convention != paper.CONVENTION:
+        remarks.append(
+            "The published PSNR and SSIM follow the other convention and are left out; "
+            f"--convention {paper.CONVENTION} shows them."
+        )
+    caption = f"The compared methods on {protocol.dataset_title}."
+    return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, tuple(remarks))
+
+
+def ablation(runs: Sequence[tuple[Record, Sequence[Results]]], number: int, beside_paper: bool) -> Table | None:
+    """Table 3: the parts of the proposed method, two columns a dataset; None where no ablation row was run."""
+    runs = [(record, [one for one in results if "ablation" in one.row.tables]) for record, results in runs]
+    runs = [(record, results) for record, results in runs if results]
+    if not runs:
+        return None
+    first: dict[str, Results] = {one.row.name: one for _, results in reversed(runs) for one in results}
+    columns: list[Column] = []
+    cells: dict[str, list[Cell | None]] = {name: [] for name in first}
+    for record, results in runs:
+        mine = {one.row.name: one for one in results}
+        for column in _recognition_columns(record.protocol.dataset, record.protocol.dataset_title):
+            columns.append(column)
+            for name in first:
+                known = name in mine
+                cells[name].append(
+                    _cell("ablation", record, mine[name], column, beside_paper)
+                    if known
+                    else Cell(note="not run on this data set")
+                )
+    rows = [
+        _row(one.row, paper.ablation_title(one.row.name, one.row.title), cells[one.row.name])
+        for one in _printed_order("ablation", list(first.values()))
+    ]
+    titles = " and ".join(record.protocol.dataset_title for record, _ in runs)
+    known = beside_paper and any(record.protocol.dataset in paper.DATASETS for record, _ in runs)
+    return Table("ablation", number, f"Ablation study on {titles}.", tuple(columns), tuple(rows), known)
+
+
+def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
+    """All cells, one a line, in `LONG_COLUMNS`.
+
+    Accuracy and macro F1 are percentages. `folds` counts the folds behind the numbers: 0 where there are none yet.
+    Metrics that do not apply to a row are left out.
+    """
+    lines = [
+        (
+            table.kind,
+            column.dataset,
+            row.group,
+            row.name,
+            column.metric,
+            column.convention,
+            cell.pooled,
+            cell.mean,
+            cell.std,
+            len(cell.folds),
+        )
+        for table in tables
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if cell is not None
+    ]
+    frame = pd.DataFrame(lines, columns=list(LONG_COLUMNS))
+    return frame.astype({"pooled": float, "mean": float, "std": float})
+
+
+def blocks(table: Table) -> list[tuple[str, list[TableRow]]]:
+    """The rows in blocks that a rule parts from each other, each with its label ("" for none)."""
+    if table.kind == "ablation":
+        return [("", list(table.rows))]
+    labels = {"reference": "", "none": "", "gan": "GAN-based", "diffusion": "Diffusion-based"}
+    return [(label, list(rows)) for label, rows in groupby(table.rows, key=lambda row: labels[row.group])]
+
+
+def _printed_order(kind: Kind, results: Sequence[Results]) -> list[Results]:
+    """The paper's order; other methods follow in their group as they were run."""
+    groups = {"nir-only": 0, "none": 1, "reference": 2, "gan": 3, "diffusion": 4}
+
+    def place(result: Results) -> tuple[int, int]:
+        row = result.row
+        group = 0 if kind == "ablation" else groups.get(row.name, groups[row.group])
+        return group, paper.printed_position(kind, row.name)
+
+    return sorted(results, key=place)
+
+
+def _recognition_columns(dataset: str, heading: str) -> tuple[Column, Column]:
+    return (
+        Column(dataset, heading, "accuracy", "Acc (%)", 2, max),
+        Column(dataset, heading, "macro_f1", "F1 (%)", 2, max),
+    )
+
+
+def _row(row: Row, title: str, cells: Sequence[Cell | None]) -> TableRow:
+    return TableRow(row.name, title, row.group, row.heterogeneous, row.stamps, tuple(cells))
+
+
+def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_paper: bool) -> Cell | None:
+    outcomes, measure = _measured(results, column, record.protocol.classes)
+    if not outcomes:
+        return None
+    published = None
+    if beside_paper and column.convention in ("", paper.CONVENTION):
+        published = paper.published_value(kind, record.protocol.dataset, results.row.name, column.metric)
+    found = {fold: outcome for fold, outcome in sorted(outcomes.items()) if not isinstance(outcome, Missing)}
+    note = _note(outcomes, record.protocol.folds)
+    if not found:
+        return Cell(note=note, published=published)
+    with np.errstate(invalid="ignore"):  # identical images have an infinite PSNR, and infinity no deviation
+        spread = over_folds([measure(frame) for frame in found.values()])
+    pooled = measure(pd.concat(list(found.values())))
+    std = spread.sd if math.isfinite(spread.sd) else None
+    return Cell(pooled, spread.mean, std, tuple(found), note, published)
+
+
+def _measured(results: Results, column: Column, classes: Sequence[str]) -> tuple[Mapping[int, Outcome], Measure]:
+    if column.metric == "accuracy":
+        return results.predictions, lambda frame: 100 * accuracy(_confusion(frame, classes))
+    if column.metric == "macro_f1":
+        return results.predictions, lambda frame: 100 * macro_f1(_confusion(frame, classes))
+    score = f"{column.metric}_paper" if column.convention == "paper" else column.metric
+    return results.scores[score], lambda frame: float(frame[score].mean())
+
+
+def _confusion(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    index = {name: i for i, name in enumerate(classes)}
+    return confusion_matrix(
+        [index[name] for name in frame["expression"]], [index[name] for name in frame[PREDICTED]], len(classes)
+    )
+
+
+def _note(outcomes: Mapping[int, Outcome], planned: int) -> str:
+    """Which folds are missing and why, equal reasons told once; "" where all planned folds have a result."""
+    reasons: dict[str, list[int]] = {}
+    everything = sorted(set(outcomes) | set(range(planned)))
+    for fold in everything:
+        outcome = outcomes.get(fold, Missing("not part of the run"))
+        if isinstance(outcome, Missing):
+            reason = re.sub(rf"-fold{fold}\b", "", outcome.reason)  # the note names the fold; equal reasons meet
+            reasons.setdefault(reason, []).append(fold)
+    if not reasons:
+        return ""
+    behind = len(everything) - sum(len(folds) for folds in reasons.values())
+    why = "; ".join(
+        (reason if len(folds) == len(everything) else f"fold{'s'[: len(folds) > 1]} {_listed(folds)}: {reason}")
+        for reason, folds in reasons.items()
+    )
+    return f"{behind or 'none'} of {len(everything)} folds: {why}"
+
+
+def _listed(folds: Sequence[int]) -> str:
+    return ", ".join(str(fold) for fold in folds)
+
+
+def _convention_remark(convention: Convention) -> str:
+    if convention == "paper":
+        return (
+            "PSNR and SSIM: 'paper' convention, peak 255 on images in [-1, 1], as the published columns fit; "
+            "not comparable with other work."
+        )
+    return "PSNR and SSIM: 'standard' convention, at the true range of the images, as scikit-image has it."
+
+
+def _letters(i: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    return (_letters(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)

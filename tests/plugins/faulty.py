@@ -1,0 +1,47 @@
+"""Translators that break the contract, each in its own way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nferbench import NetworkRecipe, Translator, hookimpl
+from nferbench.noise import ImageNoise
+
+
+@dataclass(frozen=True)
+class Faulty(Translator):
+    """Does `what` instead of translating."""
+
+    group: ClassVar = "gan"
+
+    name: str = field(default="", compare=False)
+    title: str = field(default="", compare=False)
+    what: str = ""
+
+    def networks(self) -> Mapping[str, NetworkRecipe]:
+        return {}
+
+    def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
+        if self.what == "shape":
+            return vis[:, :1]
+        if self.what == "nan":
+            return vis * torch.nan
+        if self.what == "text":
+            return "faces"  # type: ignore[return-value]
+        if self.what == "memory":
+            raise MemoryError
+        if self.what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise KeyError("a bug of the plugin")
+
+
+@hookimpl
+def nferbench_translators() -> list[Translator]:
+    return [Faulty(f"faulty-{what}", what, what) for what in ("shape", "nan", "text", "memory", "kill", "raise")]

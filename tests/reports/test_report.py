@@ -1,0 +1,124 @@
+"""The whole report."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nferbench.errors import UsageError
+from nferbench_reports import write_report
+
+
+def recognised(workspace: Any, prefix: str, name: str, group: str, **more: Any) -> dict[str, Any]:
+    fer = [workspace.fer(f"{prefix}{name}0", "ab", "aa fh"), workspace.fer(f"{prefix}{name}1", "cd", "aa ff")]
+    row: dict[str, Any] = workspace.row(name, group, fer=fer, **more)
+    return row
+
+
+def both(workspace: Any) -> None:
+    for dataset, title in (("large-hfe", "Large-HFE"), ("oulu-casia", "Oulu-CASIA")):
+        rows = [
+            recognised(workspace, dataset, "none", "none"),
+            recognised(workspace, dataset, "nfer-sde", "diffusion", tables=["comparison", "ablation"]),
+            recognised(workspace, dataset, "cond", "diffusion", tables=["ablation"]),
+        ]
+        workspace.record(rows, dataset, dataset=dataset, dataset_title=title)
+
+
+def test_tables_are_numbered_as_in_the_paper(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    report = write_report(workspace.root, tmp_path / "out")
+    captions = [line.split(".**")[1].split(". ")[0] for line in report.text.splitlines() if line.startswith("**Table")]
+    assert captions == [
+        " The compared methods on Oulu-CASIA",
+        " The compared methods on Large-HFE",
+        " Ablation study on Oulu-CASIA and Large-HFE",
+    ]
+    assert [f"**Table {i}.**" in report.text for i in (1, 2, 3, 4)] == [True, True, True, False]
+
+
+def test_every_path_of_the_report_was_written_and_nothing_else(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    report = write_report(workspace.root, tmp_path / "new" / "out")
+    assert {path.name for path in report.paths} == {
+        "report.md",
+        "tables.tex",
+        "table-comparison-oulu-casia.tex",
+        "table-comparison-large-hfe.tex",
+        "table-ablation.tex",
+        "tables.csv",
+        "significance.csv",
+    }
+    assert set(report.paths) == set((tmp_path / "new" / "out").iterdir())
+    assert (tmp_path / "new" / "out" / "report.md").read_text(encoding="utf-8") == report.text
+
+
+def test_the_csv_has_exactly_these_columns(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    write_report(workspace.root, tmp_path)
+    header, first, *_ = (tmp_path / "tables.csv").read_text().splitlines()
+    assert header == "table,dataset,group,method,metric,convention,pooled,mean,std,folds"
+    assert first.startswith("comparison,oulu-casia,none,none,accuracy,,75.0,75.0,35.35")
+
+
+def test_the_same_results_give_the_same_files(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    one, two = (write_report(workspace.root, tmp_path / name) for name in ("one", "two"))
+    assert [path.read_bytes() for path in one.paths] == [path.read_bytes() for path in two.paths]
+
+
+def test_published_values_bring_their_convention_along(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    text = write_report(workspace.root, tmp_path, paper=True).text
+    assert "'paper' convention" in text and "'standard' convention" not in text
+    assert "70.19 (+4.81)" in text
+    assert "differences from preset quick" in text
+
+
+def test_an_unknown_convention_names_the_known_ones(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    with pytest.raises(UsageError, match="unknown convention 'legacy'; known: standard, paper"):
+        write_report(workspace.root, tmp_path, convention="legacy")
+
+
+def test_a_damaged_record_is_named_in_the_text_and_in_the_problems(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    (workspace.root / "records" / "bad.json").write_text("{")
+    report = write_report(workspace.root, tmp_path)
+    (problem,) = report.problems
+    assert problem.startswith("records/bad.json") and "records/bad.json" in report.text
+    assert "**Table 1.**" in report.text
+
+
+def test_a_target_that_is_a_file_is_refused(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UsageError, match=r"cannot be written to .*--out"):
+        write_report(workspace.root, tmp_path / "taken")
+
+
+def test_an_older_grid_does_not_stay_beside_newer_tables(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    (tmp_path / "grid-oulu-casia.png").write_bytes(b"old")
+    report = write_report(workspace.root, tmp_path)
+    assert not (tmp_path / "grid-oulu-casia.png").exists()
+    assert "No picture grid of Oulu-CASIA: the prepared faces: not run yet." in report.text
+
+
+def test_a_report_never_imports_torch_and_the_package_alone_not_even_pandas(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    program = (
+        "import sys; from pathlib import Path; import nferbench_reports\n"
+        "heavy = {'pandas', 'matplotlib', 'jinja2', 'PIL', 'scipy', 'torch'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "nferbench_reports.write_report(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    paths = [path for path in sys.path if path]
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}\n{program}"]
+    run = subprocess.run([*command, str(workspace.root), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,271 @@
+"""The numbers in the tables, against ones worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from nferbench_reports.records import read_records
+from nferbench_reports.results import load_results
+from nferbench_reports.tables import LONG_COLUMNS, Cell, Convention, Table, ablation, comparison, long_frame
+
+# Fold 0: 3 of 4 right; fold 1: 1 of 2. Pooled: anger 2 of 3, fear 1 of 2, happiness 1 of 1.
+FOLDS = (("aabb", "aa ff hh af"), ("cc", "aa fh"))
+
+
+def compared(workspace: Any, convention: Convention = "standard", paper: bool = False) -> Table:
+    record = read_records(workspace.root).chosen[0].record
+    results = [load_results(workspace.root, row, record.protocol.classes) for row in record.rows]
+    return comparison(record, results, 1, convention, paper)
+
+
+def cells(table: Table, name: str) -> dict[str, Cell | None]:
+    row = next(row for row in table.rows if row.name == name)
+    return {column.metric: cell for column, cell in zip(table.columns, row.cells, strict=True)}
+
+
+def cell(table: Table, name: str, metric: str) -> Cell:
+    found = cells(table, name)[metric]
+    assert found is not None
+    return found
+
+
+def recognised(workspace: Any, name: str, group: str = "gan", folds: Any = FOLDS, **more: Any) -> dict[str, Any]:
+    fer = [workspace.fer(f"{name}-{i}", *fold) for i, fold in enumerate(folds)]
+    return workspace.row(name, group, fer=fer, **more)
+
+
+def test_accuracy_is_pooled_over_images_and_averaged_over_folds(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m")])
+    accuracy = cell(compared(workspace), "m", "accuracy")
+    assert accuracy.pooled == pytest.approx(100 * 4 / 6)
+    assert accuracy.mean == pytest.approx(100 * (3 / 4 + 1 / 2) / 2)
+    assert accuracy.std == pytest.approx(100 * math.sqrt(2 * 0.125**2))
+    assert (accuracy.folds, accuracy.note) == ((0, 1), "")
+
+
+def test_macro_f1_averages_the_classes_and_counts_an_absent_one_as_zero(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m")])
+    f1 = cell(compared(workspace), "m", "macro_f1")
+    assert f1.pooled == pytest.approx(100 * (4 / 5 + 1 / 2 + 2 / 3) / 3)
+    assert f1.mean == pytest.approx(100 * ((2 / 3 + 2 / 3 + 1) / 3 + 1 / 3) / 2)
+
+
+def test_image_quality_is_pooled_over_images_not_over_folds(workspace: Any) -> None:
+    quality = [
+        workspace.quality("q0", "aab", [(0.2, 10, 0.5, 52, 0.9), (0.4, 20, 0.6, 62, 0.9), (0.6, 30, 0.7, 72, 0.9)]),
+        workspace.quality("q1", "c", [(0.8, 40, 0.8, 82, 0.9)]),
+    ]
+    workspace.record([workspace.row("m", "gan", quality=quality)])
+    table = compared(workspace)
+    lpips, psnr = cell(table, "m", "lpips"), cell(table, "m", "psnr")
+    assert (lpips.pooled, lpips.mean) == (pytest.approx(0.5), pytest.approx(0.6))
+    assert (psnr.pooled, psnr.mean, psnr.std) == (25, 30, pytest.approx(math.sqrt(200)))
+    assert cells(table, "m")["accuracy"] is None  # no extra set: recognition does not apply
+
+
+def test_a_table_holds_one_convention_and_says_which(workspace: Any) -> None:
+    quality = [workspace.quality(f"q{i}", "a", [(0.1, 20, 0.5, 62.1, 0.99)]) for i in range(2)]
+    workspace.record([workspace.row("m", "gan", quality=quality)])
+    standard, paper = compared(workspace, "standard"), compared(workspace, "paper")
+    assert (cell(standard, "m", "psnr").pooled, cell(standard, "m", "ssim").pooled) == (20, 0.5)
+    assert (cell(paper, "m", "psnr").pooled, cell(paper, "m", "ssim").pooled) == (62.1, 0.99)
+    for table, name in ((standard, "standard"), (paper, "paper")):
+        frame = long_frame([table])
+        assert set(frame.loc[frame["metric"].isin(["psnr", "ssim"]), "convention"]) == {name}
+        assert any(f"'{name}' convention" in remark for remark in table.remarks)
+
+
+def test_a_partial_mean_says_how_many_folds_stand_behind_it_and_why(workspace: Any) -> None:
+    row = recognised(workspace, "m")
+    row["folds"][1]["fer"] = workspace.missing("gone", "out-of-memory", "killed at 12 GiB", "recognition m-fold1")
+    workspace.record([row])
+    accuracy = cell(compared(workspace), "m", "accuracy")
+    assert accuracy.pooled == 75 and accuracy.std is None and accuracy.folds == (0,)
+    assert accuracy.note == "1 of 2 folds: fold 1: out-of-memory: killed at 12 GiB (recognition m)"
+
+
+def test_a_fold_that_was_not_asked_for_counts_as_missing(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m")], folds=5)
+    assert cell(compared(workspace), "m", "accuracy").note == "2 of 5 folds: folds 2, 3, 4: not part of the run"
+
+
+def test_a_cell_without_any_fold_has_no_number_but_a_reason(workspace: Any) -> None:
+    workspace.record([workspace.row("m", "gan", fer=[workspace.missing("x"), workspace.missing("y")])])
+    accuracy = cell(compared(workspace), "m", "accuracy")
+    assert (accuracy.pooled, accuracy.folds, accuracy.note) == (None, (), "none of 2 folds: not run yet")
+
+
+def test_missing_lpips_takes_its_reason_from_the_stage_and_leaves_psnr_alone(workspace: Any) -> None:
+    reason = "AlexNet weights not found"
+    quality = [workspace.quality(f"q{i}", "a", [("", 20, 0.5, 62.1, 0.99)], lpips_reason=reason) for i in range(2)]
+    workspace.record([workspace.row("m", "gan", quality=quality)])
+    table = compared(workspace)
+    assert cell(table, "m", "lpips").note == f"none of 2 folds: {reason}"
+    assert cell(table, "m", "psnr").pooled == 20
+
+
+def test_damaged_results_are_missing_ones(workspace: Any) -> None:
+    row = recognised(workspace, "m")
+    broken = workspace.root / row["folds"][0]["fer"]["path"] / "predictions.csv"
+    broken.write_text("id,subject,expression,predicted\n1,a,anger,anger,one too many\n2,b\n")
+    strange = workspace.root / row["folds"][1]["fer"]["path"] / "predictions.csv"
+    strange.write_text("id,subject,expression,predicted\n1,a,anger,boredom\n")
+    workspace.record([row])
+    accuracy = cell(compared(workspace), "m", "accuracy")
+    assert accuracy.pooled is None
+    assert "fold 0" in accuracy.note and "'boredom' is not a class" in accuracy.note
+
+
+def test_identical_images_have_an_infinite_psnr_and_no_deviation(workspace: Any) -> None:
+    quality = [workspace.quality(f"q{i}", "a", [(0, "inf", 1, "inf", 1)]) for i in range(2)]
+    workspace.record([workspace.row("m", "gan", quality=quality)])
+    table = compared(workspace)
+    psnr = cell(table, "m", "psnr")
+    assert psnr.pooled == math.inf and psnr.std is None
+    assert table.columns[3].text(psnr.pooled) == "∞"
+
+
+def test_the_best_is_bold_lower_lpips_higher_psnr(workspace: Any) -> None:
+    good = [workspace.quality(f"g{i}", "a", [(0.1, 20, 0.9, 62, 0.9)]) for i in range(2)]
+    bad = [workspace.quality(f"b{i}", "a", [(0.2, 10, 0.8, 52, 0.8)]) for i in range(2)]
+    workspace.record([workspace.row("bad", "gan", quality=bad), workspace.row("good", "gan", quality=good)])
+    table = compared(workspace)
+    assert [table.best(position) for position in (2, 3, 4)] == [{"good"}] * 3
+
+
+def test_numbers_that_print_alike_are_all_bold(workspace: Any) -> None:
+    rows = [
+        workspace.row(name, "gan", quality=[workspace.quality(f"{name}{i}", "a", [scores]) for i in range(2)])
+        for name, scores in (
+            ("m", (0.12341, 20, 0.9, 62, 0.9)),
+            ("n", (0.12344, 20.001, 0.9, 62, 0.9)),
+            ("o", (0.1236, 19.99, 0.9, 62, 0.9)),
+        )
+    ]
+    workspace.record(rows)
+    table = compared(workspace)
+    assert [table.best(position) for position in (2, 3, 4)] == [{"m", "n"}, {"m", "n"}, {"m", "n", "o"}]
+
+
+def test_references_are_never_bold_and_no_translation_may_be(workspace: Any) -> None:
+    perfect = (("aabb", "aa ff hh aa"), ("cc", "aa ff"))
+    rows = [
+        recognised(workspace, "oracle", "reference", perfect),
+        recognised(workspace, "m"),
+        recognised(workspace, "none", "none"),
+    ]
+    workspace.record(rows)
+    assert compared(workspace).best(0) == {"m", "none"}
+
+
+def test_a_mean_that_lacks_a_fold_of_the_others_is_never_bold(workspace: Any) -> None:
+    partial = recognised(workspace, "partial", folds=(("aabb", "aa ff hh aa"), ("cc", "aa ff")))
+    partial["folds"][1]["fer"] = workspace.missing("gone")
+    workspace.record([partial, recognised(workspace, "m"), recognised(workspace, "none", "none")])
+    assert compared(workspace).best(0) == {"m", "none"}
+
+
+def test_a_lone_number_is_not_bold(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m")])
+    assert compared(workspace).best(0) == frozenset()
+
+
+def test_rows_follow_the_paper_and_references_frame_no_translation(workspace: Any) -> None:
+    groups = {
+        "mine": "diffusion",
+        "nfer-sde": "diffusion",
+        "oracle": "reference",
+        "sr3": "diffusion",
+        "nir-only": "reference",
+        "cyclegan": "gan",
+        "none": "none",
+        "pix2pix": "gan",
+    }
+    workspace.record([workspace.row(name, group) for name, group in groups.items()])
+    expected = ["nir-only", "none", "oracle", "pix2pix", "cyclegan", "sr3", "nfer-sde", "mine"]
+    assert [row.name for row in compared(workspace).rows] == expected
+
+
+def test_published_values_stand_beside_ours_with_the_difference(workspace: Any) -> None:
+    quality = [workspace.quality(f"q{i}", "a", [(0.5, 20, 0.5, 53.0, 0.9)]) for i in range(2)]
+    workspace.record([workspace.row("pix2pix", "gan", quality=quality)], dataset="oulu-casia")
+    psnr = cell(compared(workspace, "paper", paper=True), "pix2pix", "psnr")
+    assert (psnr.published, psnr.difference) == (52.61, pytest.approx(53.0 - 52.61))
+
+
+def test_published_psnr_never_stands_beside_the_standard_convention(workspace: Any) -> None:
+    quality = [workspace.quality(f"q{i}", "a", [(0.5, 20, 0.5, 53.0, 0.9)]) for i in range(2)]
+    workspace.record([workspace.row("pix2pix", "gan", quality=quality)], dataset="oulu-casia")
+    table = compared(workspace, "standard", paper=True)
+    assert cell(table, "pix2pix", "psnr").published is None
+    assert cell(table, "pix2pix", "ssim").published is None
+    assert cell(table, "pix2pix", "lpips").published == 0.5392
+    assert any("--convention paper" in remark for remark in table.remarks)
+
+
+def test_the_ablation_has_two_columns_a_dataset_and_tells_what_was_not_run(workspace: Any) -> None:
+    runs = []
+    for dataset, names in (("oulu-casia", ("nfer-sde", "cond")), ("large-hfe", ("nfer-sde",))):
+        rows = [
+            workspace.row(
+                name,
+                "diffusion",
+                fer=[workspace.fer(f"{dataset}-{name}-{i}", *fold) for i, fold in enumerate(FOLDS)],
+                tables=["ablation"],
+            )
+            for name in names
+        ]
+        workspace.record(rows, dataset, dataset=dataset)
+    for stored in read_records(workspace.root, ("oulu-casia", "large-hfe")).chosen:
+        results = [load_results(workspace.root, row, stored.record.protocol.classes) for row in stored.record.rows]
+        runs.append((stored.record, results))
+    table = ablation(runs, 3, beside_paper=True)
+    assert table is not None
+    assert [row.title for row in table.rows] == ["Cond", "Cond + E_h + E_f, nfer-sde"]
+    assert [column.dataset for column in table.columns] == ["oulu-casia"] * 2 + ["large-hfe"] * 2
+    assert [one.note if one else None for one in table.rows[0].cells[2:]] == ["not run on this data set"] * 2
+    assert [one.published if one else None for one in table.rows[1].cells] == [70.19, 70.28, 74.90, 74.91]
+
+
+def test_without_ablation_rows_there_is_no_ablation_table(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m")])
+    record = read_records(workspace.root).chosen[0].record
+    results = [load_results(workspace.root, row, record.protocol.classes) for row in record.rows]
+    assert ablation([(record, results)], 2, beside_paper=False) is None
+
+
+def test_the_long_form_has_one_line_a_cell_and_exactly_these_columns(workspace: Any) -> None:
+    missing = workspace.row("n", "gan", fer=[workspace.missing("x"), workspace.missing("y")])
+    workspace.record([recognised(workspace, "m"), missing])
+    frame = long_frame([compared(workspace)])
+    assert tuple(frame.columns) == LONG_COLUMNS
+    assert list(zip(frame["method"], frame["metric"], frame["folds"], strict=True)) == [
+        ("m", "accuracy", 2),
+        ("m", "macro_f1", 2),
+        ("n", "accuracy", 0),
+        ("n", "macro_f1", 0),
+    ]
+    assert frame["pooled"].isna().tolist() == [False, False, True, True]
+
+
+def test_a_tiny_negative_difference_prints_without_a_sign_of_zero(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m")])
+    column = compared(workspace).columns[0]
+    assert column.text(-0.001) == "0.00"
+    assert column.text(-1.5, signed=True) == "−1.50"
+    assert column.text(1.5, signed=True) == "+1.50"
+
+
+def test_footnotes_are_told_once_and_go_on_after_z(workspace: Any) -> None:
+    rows = [
+        workspace.row(f"m{i}", "gan", fer=[workspace.missing("x"), workspace.missing("y")], stamps=[f"stamp {i}"])
+        for i in range(28)
+    ]
+    workspace.record(rows)
+    marks = compared(workspace).footnotes()
+    assert len(marks) == 29
+    assert list(marks.items())[:2] == [("stamp 0", "a"), ("none of 2 folds: not run yet", "b")]
+    assert list(marks.values())[25:28] == ["z", "aa", "ab"]
