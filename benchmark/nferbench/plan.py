@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Literal
 
@@ -275,13 +274,13 @@ def _reference(
 
 
 def _ordered(rows: Sequence[RowStages]) -> tuple[Stage, ...]:
-    graph: dict[Stage, tuple[Stage, ...]] = {}
+    ordered: dict[Stage, None] = {}
 
     def add(stage: Stage) -> None:
-        if stage not in graph:
-            graph[stage] = stage.needs()
+        if stage not in ordered:
             for need in stage.needs():
                 add(need)
+            ordered[stage] = None
 
     for index in range(len(rows[0].folds)):  # fold by fold: the first results come early
         for row in rows:
@@ -289,7 +288,7 @@ def _ordered(rows: Sequence[RowStages]) -> tuple[Stage, ...]:
             for stage in (cell.translation, cell.quality, cell.recognition):
                 if stage is not None:
                     add(stage)
-    return tuple(TopologicalSorter(graph).static_order())
+    return tuple(ordered)
 
 
 def _dropped(dataset: FaceDataset, dropped: Sequence[Dropped]) -> list[str]:

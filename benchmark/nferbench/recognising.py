@@ -15,7 +15,7 @@ from nferbench.fer import LabelledBatch
 from nferbench.folds import classes_of
 from nferbench.noise import derive_seed
 from nferbench.stages import Recognise, Translate, readable
-from nferbench.stored import Context, prepared_faces, translated_faces, write_table
+from nferbench.stored import EVALUATION_BATCH, Context, prepared_faces, translated_faces, write_table
 from nferbench.training import sample_order, train
 
 
@@ -67,8 +67,8 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
     network.eval()
     table = []
     with torch.inference_mode():
-        for start in range(0, len(testing), context.batch):
-            rows = testing[start : start + context.batch]
+        for start in range(0, len(testing), EVALUATION_BATCH):
+            rows = testing[start : start + EVALUATION_BATCH]
             batch = pixels.to_float(torch.from_numpy(np.asarray(prepared.images[rows])).to(context.device))
             scores = stage.fer.logits(network, batch)
             if not bool(torch.isfinite(scores).all()):

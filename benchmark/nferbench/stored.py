@@ -18,6 +18,8 @@ from nferbench.faces import PreparedFaces
 from nferbench.stages import PrepareFaces, Stage, Translate, readable
 from nferbench.store import Entry, Store
 
+EVALUATION_BATCH = 32  # faces scored or recognised at a time; fixed, so that no setting can move a last digit
+
 
 @dataclass(frozen=True)
 class Context:

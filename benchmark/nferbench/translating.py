@@ -17,7 +17,15 @@ from nferbench.errors import DataError, DivergedError, PluginError
 from nferbench.noise import ImageNoise, derive_seed
 from nferbench.stages import ScoreTranslation, Translate, readable
 from nferbench.store import write_bytes
-from nferbench.stored import Context, entry_of, prepared_faces, translated_faces, write_faces, write_table
+from nferbench.stored import (
+    EVALUATION_BATCH,
+    Context,
+    entry_of,
+    prepared_faces,
+    translated_faces,
+    write_faces,
+    write_table,
+)
 from nferbench.translator import FaceSpec, NetworkRecipe, Translator
 
 
@@ -75,8 +83,8 @@ def score_faces(stage: ScoreTranslation, context: Context) -> dict[str, Any]:
     partner = {face.pair: row for row, face in enumerate(prepared.faces) if face.modality == "nir" and face.pair}
     lpips = load_lpips(context.device) if stage.lpips.startswith("lpips") else None
     table = []
-    for start in range(0, len(translated), context.batch):
-        here = slice(start, start + context.batch)
+    for start in range(0, len(translated), EVALUATION_BATCH):
+        here = slice(start, start + EVALUATION_BATCH)
         targets = [partner[face.pair] for face in translated[here]]
         preds = pixels.to_float(torch.from_numpy(np.array(images[here])).to(context.device))
         nir = pixels.to_float(torch.from_numpy(np.array(prepared.images[targets])).to(context.device))

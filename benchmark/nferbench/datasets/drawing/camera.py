@@ -25,7 +25,7 @@ class Camera:
 def frame(points: Points, rng: np.random.Generator) -> Camera:
     """A pose a few degrees from straight, cropped as a face detector would: about around the landmarks `points`."""
     yaw, pitch, roll, scale, across, down = rng.standard_normal(6).clip(-2, 2).tolist()
-    turned = Camera(yaw=0.12 * yaw, pitch=0.09 * pitch, roll=0.07 * roll)
+    turned = Camera(yaw=0.13 * yaw, pitch=0.1 * pitch, roll=0.08 * roll)
     placed = _place(turned, points)
     low, high = placed.min(0), placed.max(0)
     zoom = (1.36 + 0.055 * scale) / float((high - low).max())  # the landmarks fill two thirds of the side

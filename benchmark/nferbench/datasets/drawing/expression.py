@@ -126,7 +126,7 @@ class Performance:
 
 def perform(expression: str, person: Person, rng: np.random.Generator) -> Performance:
     """A person shows an expression: the units of the expression, as strongly and as unevenly as this person does."""
-    level = 0.38 + 0.52 * person.expressivity + float(rng.uniform(-0.12, 0.12))
+    level = 0.33 + 0.52 * person.expressivity + float(rng.uniform(-0.12, 0.12))
     strengths = {unit: level * float(rng.uniform(0.55, 1.2)) for unit in UNITS_OF[expression]}
     if expression == "happiness" and rng.random() < 0.62:  # many a smile parts the lips
         strengths[25] = level * float(rng.uniform(0.4, 1.2))

@@ -120,7 +120,7 @@ def draw_person(rng: np.random.Generator) -> Person:
         iris_melanin=float(np.clip(around(1.7 * melanin + 0.15, 0.3), 0, 1)),
         hair_melanin=hair_melanin,
         hair_red=share(0.3, 1.0) if share() < 0.15 else share(0.0, 0.2),
-        hair_grey=share(0.2, 0.9) if age > 0.55 and share() < 0.6 else 0.0,
+        hair_grey=share(0.2, 0.9) if age > 0.7 and share() < 0.7 else 0.0,
         hair_style=styles[int(rng.choice(6, p=odds))],
         hair_volume=share(),
         hair_part=share(-0.28, 0.28),

@@ -42,11 +42,11 @@ def draw_ambient(rng: np.random.Generator) -> Ambient:
     return Ambient(
         azimuth=float(rng.uniform(-1.5, 1.5)),
         elevation=float(rng.uniform(-0.15, 1.15)),
-        key=float(rng.uniform(0.5, 0.97)),
-        nearness=float(rng.uniform(0.0, 1.1)),
+        key=float(rng.uniform(0.55, 0.97)),
+        nearness=float(rng.uniform(0.0, 1.4)),
         key_colour=(1 + warm, 1.0, 1 - warm),
         around_colour=(1 + cool, 1.0, 1 - cool),
-        level=float(np.exp(rng.normal(np.log(1.3), 0.4))),
+        level=float(np.exp(rng.normal(np.log(1.3), 0.45))),
     )
 
 

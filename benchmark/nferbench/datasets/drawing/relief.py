@@ -63,12 +63,8 @@ def head_relief(head: Head, x: Grid, y: Grid, pixel: float) -> tuple[Grid, Grid,
         line = smooth_curve(p[brow], per_segment=4)
         ridge = np.exp(-0.5 * ((y - height_at(x, line) - 0.015) / 0.045) ** 2)
         ridge *= step(np.abs(x), 0.56, 0.34)
-        z += (
-            (0.02 + 0.02 * person.masculinity + 0.012 * play.units.get(4, (0, 0))[side])
-            * 0.5
-            * ridge
-            * step(x * out, -0.06, 0.06)
-        )
+        strength = 0.01 + 0.01 * person.masculinity + 0.006 * play.units.get(4, (0, 0))[side]
+        z += strength * ridge * step(x * out, -0.06, 0.06)
         z -= 0.055 * bump(x, y, (ex - out * 0.03, ey - 0.005), 0.13, 0.075)
         z += 0.032 * bump(x, y, (ex, ey), 0.085, 0.048)
         lifted = play.units.get(6, (0, 0))[side] + 0.6 * play.units.get(12, (0, 0))[side]

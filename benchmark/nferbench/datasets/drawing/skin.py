@@ -79,8 +79,8 @@ def mouth_layers(head: Head, x: Grid, y: Grid, pixel: float) -> list[Layer]:
     dark = (rose[0] * 0.82, rose[1] * 0.75, rose[2] * 0.78)
     nir = float(skin_nir)
     layers = [
-        Layer(w, 0.9 * soft(between(a, b, upper, inner_upper), edge), dark, 0.93 * nir, 0.9),
-        Layer(w, 0.9 * soft(between(a, b, inner_lower, lower), edge), rose, 0.96 * nir, 1.1),
+        Layer(w, 0.9 * soft(between(a, b, upper, inner_upper), edge), dark, 0.97 * nir, 0.9),
+        Layer(w, 0.9 * soft(between(a, b, inner_lower, lower), edge), rose, nir, 1.1),
     ]
     # The line between closed lips is a shadow: dark in both kinds of light.
     gap = between(a, b, inner_upper, inner_lower)
