@@ -250,7 +250,7 @@ def main() -> NoReturn:
             _complain("interrupted; what is done stays, start the same command again to go on")
         raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPIPE):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPIPE):
             raise
         _complain(f"{error.filename or 'output'}: {os.strerror(error.errno)}; what is done stays")
         sys.exit(1)

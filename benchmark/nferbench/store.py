@@ -125,16 +125,6 @@ class Store:
         (self.workspace / "failures" / f"{key(stage)}.json").unlink(missing_ok=True)
         return Entry(path, json.loads((path / "stage.json").read_text("utf-8")))
 
-    def verify(self, entry: Entry) -> None:
-        """Read every file of an entry and compare it with its SHA-256.
-
-        Raises:
-            DataError: the content of a file has changed since it was written.
-        """
-        for name, file in entry.info["files"].items():
-            if _sha256(entry.path / name) != file["sha256"]:
-                raise DataError(f"{entry.path / name} has changed since it was written")
-
     def set_aside(self, stage: Stage) -> Path:
         """Move a damaged entry out of the way, keeping it for inspection; return where it lies now."""
         path = self.path(stage)
@@ -183,6 +173,17 @@ class Store:
             stop.set()
             beat.join()
             lock.unlink(missing_ok=True)
+
+
+def verify(entry: Entry) -> None:
+    """Read every file of an entry and compare it with its SHA-256.
+
+    Raises:
+        DataError: the content of a file has changed since it was written.
+    """
+    for name, file in entry.info["files"].items():
+        if _sha256(entry.path / name) != file["sha256"]:
+            raise DataError(f"{entry.path / name} has changed since it was written")
 
 
 def open_workspace(path: Path) -> Store:
@@ -248,8 +249,12 @@ def _acquire(lock: Path, name: str) -> None:
             except FileNotFoundError:
                 pass
             continue
-        with os.fdopen(handle, "w") as file:
-            json.dump(owner, file)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(owner, file)
+        except OSError:
+            lock.unlink(missing_ok=True)
+            raise
         return
     raise HeldError(f"{name}: its lock {lock} could not be taken; remove the file if no run is active")
 
@@ -268,6 +273,8 @@ def _holder(lock: Path) -> dict[str, Any] | None:
 
 
 def _is_void(lock: Path, holder: Mapping[str, Any], host: str) -> bool:
+    if not holder:
+        return True  # its owner did not live long enough to say who it is
     if holder.get("host") == host:
         process = holder.get("process")
         return not isinstance(process, int) or _started(process) != holder.get("started")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from nferbench.datasets import Face
 from nferbench.errors import DataError
 from nferbench.faces import PreparedFaces
 from nferbench.stages import PrepareFaces, Stage, Translate, readable
-from nferbench.store import Entry, Store
+from nferbench.store import Entry, Store, verify
 
 EVALUATION_BATCH = 32  # faces scored or recognised at a time; fixed, so that no setting can move a last digit
 
@@ -34,10 +36,25 @@ class Context:
 
 
 def entry_of(stage: Stage, context: Context) -> Entry:
+    """The complete entry of a stage that this one needs, its content checked once a process.
+
+    Raises:
+        DataError: it is gone, or a file has changed since it was written; a damaged entry is set aside.
+    """
     entry = context.store.find(stage)
     if entry is None:
         raise DataError(f"{readable(stage)} is not in the workspace any more; start the run again")
+    try:
+        _check(entry.path, entry.info["created"])
+    except DataError as error:
+        aside = context.store.set_aside(stage)
+        raise DataError(f"{error}; set aside as {aside}, start the run again to do it anew") from None
     return entry
+
+
+@lru_cache(maxsize=4096)
+def _check(path: Path, created: str) -> None:
+    verify(Entry(path, json.loads((path / "stage.json").read_text("utf-8"))))
 
 
 def prepared_faces(stage: PrepareFaces, context: Context) -> PreparedFaces:

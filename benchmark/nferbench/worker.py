@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -106,10 +107,20 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         return _failed(store, task, Finished("diverged", str(error)))
     except (NferbenchError, DataError) as error:
         return _failed(store, task, Finished("failed", str(error)))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return _failed(store, task, _bug(error))
+        reason = f"{os.strerror(error.errno)} in {setup.workspace}; make room and start the same command again"
+        return _failed(store, task, Finished("failed", reason))
     except Exception as error:  # whatever a plugin raises costs this stage only
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {_first_line(error)} ({Path(place.filename).name}, line {place.lineno})"
-        return _failed(store, task, Finished("failed", reason, trace=traceback.format_exc()))
+        return _failed(store, task, _bug(error))
+
+
+def _bug(error: Exception) -> Finished:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    reason = f"{type(error).__name__}: {_first_line(error)} ({Path(place.filename).name}, line {place.lineno})"
+    trace = "".join(traceback.format_exception(error))
+    return Finished("failed", reason, trace=trace)
 
 
 def _failed(store: Store, task: Stage, finished: Finished) -> Finished:

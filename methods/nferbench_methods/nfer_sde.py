@@ -53,6 +53,7 @@ class NFERSDE(Translator):
     discretisation: Discretisation = "ancestral"
     # Deviation: silent; EGSDE's choice.
     variance: Variance = "fixed-small"  # of an ancestral step; Euler-Maruyama always has that of the SDE, beta
+    # Deviation: with the clamp, guidance acts on the score before it; EGSDE's code, which has no clamp, moves the mean.
     clamp_x0: bool = False  # clamp the predicted clean face to [-1, 1] in each ancestral step
     # Deviation: Phi is "a high-pass filter" in the paper. It is what EGSDE's low-pass filter takes away.
     cells: int = 8  # the low-pass filter keeps cells x cells values of a face: N = size / cells, 32 at 256 px

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -163,6 +164,27 @@ def test_faulty_plugins_cost_their_own_rows_only(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("quality/none-*"))) == 2
     statuses = {json.loads(file.read_text())["status"] for file in tmp_path.glob("failures/*.json")}
     assert statuses == {"failed", "diverged", "out-of-memory", "killed", "waiting"}
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(finished: Path, tmp_path: Path) -> None:
+    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "none,toy-regression", *SMALL)
+
+    def little_room() -> None:  # no file above 30 kB: the prepared faces do not fit
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, preexec_fn=little_room)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "make room and start the same command again" in done.stderr and "Traceback" not in done.stdout + done.stderr
+    bench(tmp_path, "none,toy-regression")
+    assert numbers(tmp_path) == numbers(finished)
+
+
+def test_landmarks_that_are_missing_are_told_before_any_training(tmp_path: Path) -> None:
+    plugins = ("--plugin", str(TOY), "--workspace", str(tmp_path))
+    text = run("run", *plugins, "--methods", "pix2pix,nfer-sde", *SMALL, code=2)
+    assert "error: the landmark network of E_h needs faces with landmarks" in text
+    assert "lambda_h=0" in text
+    assert not list(tmp_path.glob("*/*/stage.json"))
 
 
 def test_ctrl_c_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:

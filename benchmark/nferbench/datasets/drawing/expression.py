@@ -126,12 +126,12 @@ class Performance:
 
 def perform(expression: str, person: Person, rng: np.random.Generator) -> Performance:
     """A person shows an expression: the units of the expression, as strongly and as unevenly as this person does."""
-    level = 0.33 + 0.52 * person.expressivity + float(rng.uniform(-0.12, 0.12))
-    strengths = {unit: level * float(rng.uniform(0.55, 1.2)) for unit in UNITS_OF[expression]}
+    level = 0.36 + 0.54 * person.expressivity + float(rng.uniform(-0.12, 0.12))
+    strengths = {unit: level * float(rng.uniform(0.65, 1.2)) for unit in UNITS_OF[expression]}
     if expression == "happiness" and rng.random() < 0.62:  # many a smile parts the lips
         strengths[25] = level * float(rng.uniform(0.4, 1.2))
     for unit in (1, 2, 4, 7, 12, 15, 23, 25):  # faces in use carry traces of other units too
-        trace = max(0.0, float(rng.normal(-0.06, 0.13)))
+        trace = max(0.0, float(rng.normal(-0.07, 0.12)))
         strengths[unit] = strengths.get(unit, 0.0) + trace
     lean = float(rng.normal(0.0, 0.09))
     units = {}

@@ -40,13 +40,13 @@ def draw_ambient(rng: np.random.Generator) -> Ambient:
     warm = float(rng.uniform(-0.2, 0.26))
     cool = float(rng.uniform(-0.2, 0.12))
     return Ambient(
-        azimuth=float(rng.uniform(-1.5, 1.5)),
-        elevation=float(rng.uniform(-0.15, 1.15)),
-        key=float(rng.uniform(0.55, 0.97)),
+        azimuth=float(rng.uniform(-1.75, 1.75)),
+        elevation=float(rng.uniform(-0.5, 1.2)),
+        key=float(rng.uniform(0.6, 0.98)),
         nearness=float(rng.uniform(0.0, 1.4)),
         key_colour=(1 + warm, 1.0, 1 - warm),
         around_colour=(1 + cool, 1.0, 1 - cool),
-        level=float(np.exp(rng.normal(np.log(1.3), 0.45))),
+        level=float(np.exp(rng.normal(np.log(1.15), 0.5))),
     )
 
 
@@ -71,7 +71,7 @@ def visible(surface: Surface, light: Ambient, camera: Camera, scene: np.random.G
     axis = _axis(len(lit))
     fading = np.exp(light.nearness * (lx * axis[None, :] + ly * axis[:, None]))
     direct *= (fading * (0.08 + 0.92 * lit))[..., None]
-    around = surface.openness * (0.62 - 0.3 * ny + 0.12 * nz)
+    around = surface.openness * (0.42 - 0.2 * ny + 0.08 * nz)
     length = float(np.sqrt(2 + 2 * lz))
     mirror = np.maximum((nx * lx + ny * ly + nz * (lz + 1)) / length, 0)
     shine = surface.gloss * lit * (0.06 * mirror**10 + 0.06 * mirror**50)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nferbench.config import Request, resolve
+from nferbench.errors import DataError, UsageError
+from nferbench.plan import Work, data_roots, plan_work, units
+from nferbench.plugins import load_plugins
+from nferbench.stages import HeldOut, PrepareFaces, Recognise, TrainNetwork, Translate, key
+from nferbench.store import Store
+from nferbench.values import describe, digest
+
+PLUGINS = load_plugins([str(Path(__file__).parents[1] / "plugins" / "toy.py")])
+LPIPS = "lpips-0.1-alexnet-7be5be79"
+
+
+def work(tmp_path: Path, **request: Any) -> Work:
+    request = {"dataset": "toy", "extra": "toy-extra", "methods": ("none", "toy-regression"), "folds": 3, **request}
+    settings = resolve(Request(**request), PLUGINS)
+    roots = data_roots([], [each for each in (settings.dataset, settings.extra) if each is not None])
+    return plan_work(settings, roots, Store(tmp_path), LPIPS)
+
+
+def test_stages_come_after_what_they_need_and_once(tmp_path: Path) -> None:
+    stages = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=("all", "ablation")).stages
+    seen = set()
+    for stage in stages:
+        assert set(stage.needs()) <= seen
+        assert stage not in seen
+        seen.add(stage)
+    assert len({key(stage) for stage in stages}) == len(stages)
+
+
+def test_equal_networks_are_trained_once(tmp_path: Path) -> None:
+    names = ("none", "pix2pix", "nfer-sde", "ablation")
+    found = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=names, folds=5)
+    # A fold trains pix2pix, two score networks and H; every row on its own would train 1 + 2 + 1 + 1 + 2 + 1 + 2.
+    assert (found.trainings, found.trainings_unshared) == (20, 50)
+
+
+def test_nothing_fitted_sees_a_test_subject(tmp_path: Path) -> None:
+    found = work(tmp_path)
+    subjects = {face.subject for face in found.listings[found.faces].faces}
+    tested = [set(cell.recognition.fold.test) for cell in found.rows[0].folds if cell.recognition]
+    assert set().union(*tested) == subjects and sum(map(len, tested)) == len(subjects)
+    for row in found.rows:
+        for cell, test in zip(row.folds, tested, strict=True):
+            if cell.translation:
+                assert set(cell.translation.fold.test) == test  # type: ignore[union-attr]
+                assert all(set(network.fold.test) == test for network in cell.translation.networks)
+
+
+def test_a_translator_without_networks_translates_the_extra_set_once_for_all_folds(tmp_path: Path) -> None:
+    stages = [stage for stage in work(tmp_path).stages if isinstance(stage, Translate) and stage.part == "all"]
+    assert [stage.translator.name for stage in stages].count("none") == 1
+    assert [stage.translator.name for stage in stages].count("toy-regression") == 3
+
+
+def test_the_oracle_appears_where_the_extra_set_has_nir(tmp_path: Path) -> None:
+    assert "oracle" not in [row.name for row in work(tmp_path).rows]
+    found = work(tmp_path, dataset="synthetic-hfe", extra="synthetic-vis-nir", methods=("none",))
+    assert [row.name for row in found.rows] == ["nir-only", "oracle", "none"]
+    recognition = found.rows[1].folds[0].recognition
+    assert recognition is not None and recognition.extra_modality == "nir" and recognition.extra == found.extra
+
+
+def test_without_an_extra_set_methods_have_no_recognition(tmp_path: Path) -> None:
+    found = work(tmp_path, extra="none")
+    assert all(cell.recognition is None for row in found.rows if row.name != "nir-only" for cell in row.folds)
+    assert not any(isinstance(stage, Recognise) and stage.extra is not None for stage in found.stages)
+
+
+def test_units_count_updates_and_images(tmp_path: Path) -> None:
+    found = work(tmp_path)
+    counts = {stage.label(): units(stage, found) for stage in found.stages}
+    assert counts["toy-32px"] == 24 and counts["toy-extra-32px"] == 8
+    assert counts["network-toy-fold0"] == 30
+    assert counts["toy-regression-toy-test-fold0"] == 4 and counts["none-toy-extra-all"] == 8
+
+
+def test_an_extra_set_without_the_classes_is_refused(tmp_path: Path) -> None:
+    face = tmp_path / "others" / "vis" / "p1" / "anger" / "1.png"
+    face.parent.mkdir(parents=True)
+    face.write_bytes(b"not looked at yet")
+    with pytest.raises(DataError, match="extra set others has no VIS faces of happiness, sadness"):
+        work(tmp_path, extra=str(tmp_path / "others"))
+
+
+def test_data_roots_are_common_or_by_name(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    first, second = (replace(PLUGINS.datasets["folder"], name=name) for name in ("folder", "other"))
+    assert data_roots([str(tmp_path)], [first, second]) == {"folder": tmp_path / "folder", "other": tmp_path}
+    named = data_roots([str(tmp_path), f"other={tmp_path / 'elsewhere'}"], [first, second])
+    assert named["other"] == tmp_path / "elsewhere"
+    with pytest.raises(UsageError, match="is not a directory; give --data-root PATH"):
+        data_roots([str(tmp_path / "nowhere")], [first])
+
+
+def test_keys_hold_still() -> None:
+    """Work that people have stored stays valid: a change here costs everyone their trainings, so it must be meant."""
+    rows = {
+        row.name: row.translator for row in resolve(Request(methods=("all", "ablation"), preset="paper"), PLUGINS).rows
+    }
+    faces = PrepareFaces(PLUGINS.datasets["synthetic-hfe"], "content", 256, "given", 68)
+    fold = HeldOut(0, ("s000", "s001"))
+    found = {name: digest(describe(rows[name]))[:12] for name in ("none", "pix2pix", "nfer-sde", "baseline")}
+    network = TrainNetwork(rows["nfer-sde"].networks()["score"], faces, fold, 0)
+    found["stage"] = key(Translate(rows["none"], (network,), faces, "test", fold, 0))[:12]
+    assert found == PINNED
+
+
+PINNED = {
+    "none": "cd8de6df72a1",
+    "pix2pix": "d743e95ad145",
+    "nfer-sde": "f2f022487685",
+    "baseline": "08ecfec4cd7f",
+    "stage": "e6d2a1250b27",
+}
