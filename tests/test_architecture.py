@@ -58,7 +58,7 @@ def test_methods_do_not_import_each_other() -> None:
 
 
 def test_the_core_names_no_method() -> None:
-    names = ("pix2pix", "nfer_sde", "nfer-sde", "cyclegan", "egsde", "sdedit", "ilvr")
+    names = ("pix2pix", "nfer_sde", "nfer-sde", "cyclegan", "hifacegan", "egsde", "sdedit", "ilvr", "sr3", "t2v")
     for path in files("nferbench"):
         if path.name == "plugins.py":  # lists the built-in modules as strings
             continue

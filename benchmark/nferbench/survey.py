@@ -17,6 +17,7 @@ from nferbench.store import Store, write_json
 from nferbench.translator import NetworkRecipe
 from nferbench.worker import Setup
 
+PATIENCE = 120.0  # seconds that timing one network, translator or recogniser may take before all timing stops
 KINDS = ("faces", "networks", "translations", "quality", "recognition")
 
 
@@ -68,6 +69,8 @@ def look_ahead(work: Work, states: Sequence[Status], setup: Setup, store: Store,
             raise UsageError("\n".join(result.problems))
         while timed:
             try:
+                if not mine.poll(PATIENCE):
+                    break
                 measured = mine.recv()
             except EOFError:  # a network or a plugin that ends the process: what is not timed stays unknown
                 break
@@ -81,8 +84,8 @@ def look_ahead(work: Work, states: Sequence[Status], setup: Setup, store: Store,
             "(out of memory?); choose a smaller --preset"
         ) from None
     finally:
-        process.join(timeout=2)
         process.kill()
+        process.join()
     if timed:
         path = store.workspace / "cache" / "seconds.json"
         path.parent.mkdir(parents=True, exist_ok=True)

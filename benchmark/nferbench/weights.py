@@ -103,7 +103,7 @@ _FILES = (
     ),
     WeightFile(
         name="vgg19",
-        purpose="the perceptual loss of HiFaceGAN",
+        purpose="perceptual losses on VGG19",
         files=(("vgg19-dcbb9e9d.pth", "dcbb9e9d"),),
         how_to_get=_torchvision("vgg19"),
     ),

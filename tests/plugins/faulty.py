@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -39,9 +40,11 @@ class Faulty(Translator):
             raise MemoryError
         if self.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "sleep":
+            time.sleep(600)
         raise KeyError("a bug of the plugin")
 
 
 @hookimpl
 def nferbench_translators() -> list[Translator]:
-    return [Faulty(f"faulty-{what}", what, what) for what in ("shape", "nan", "text", "memory", "kill", "raise")]
+    return [Faulty(f"faulty-{what}", what, what) for what in ("shape", "nan", "text", "memory", "kill", "raise", "sleep")]
