@@ -78,10 +78,11 @@ def run(
     """
     from nferbench.config import Request
     from nferbench.console import LiveReporter, PlainReporter, amount, duration
+    from nferbench.costs import estimate
     from nferbench.records import write_record
     from nferbench.runner import run_stages
     from nferbench.store import open_workspace
-    from nferbench.survey import estimate, look_ahead
+    from nferbench.survey import look_ahead
 
     store = open_workspace(workspace)
     request = Request(dataset, _names(methods), extra, preset, folds, seed, fer, tuple(change))
@@ -113,6 +114,7 @@ def run(
     show = LiveReporter(console, stages) if console.is_terminal else PlainReporter(console, stages)
     with show:
         outcome = run_stages(stages, setup, store, show, jobs=workers, timeout=timeout)
+    _tell_left_out(work, store)
     _say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not. Record: {record}")
     if outcome.failed:
         for stage, finished in outcome.failed.items():
@@ -147,8 +149,9 @@ def plan(
     """List every stage with its state and the reason it would run, and what the rest will cost."""
     from nferbench.config import Request
     from nferbench.console import amount, duration, plan_lines
+    from nferbench.costs import estimate
     from nferbench.store import open_workspace
-    from nferbench.survey import estimate, look_ahead
+    from nferbench.survey import look_ahead
 
     store = open_workspace(workspace)
     request = Request(dataset, _names(methods), extra, preset, folds, seed, fer, tuple(change))
@@ -323,6 +326,13 @@ def _tell_failures(plugins: Plugins) -> Plugins:
     for failure in plugins.failures:
         _complain(f"plugin {failure.plugin} did not load and is left out: {failure.reason}")
     return plugins
+
+
+def _tell_left_out(work: Work, store: Store) -> None:
+    for faces in (work.faces, work.extra):
+        entry = store.find(faces) if faces else None
+        if entry and (count := entry.info["result"]["dropped"]):
+            _say(f"note: {count} faces of {entry.path.name} were left out, see {entry.path / 'dropped.csv'}")
 
 
 def _command() -> str:

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from nferbench import pixels
+from nferbench.costs import Survey
 from nferbench.crops import crop_named, cut
 from nferbench.errors import NferbenchError
 from nferbench.fer import LabelledBatch
 from nferbench.noise import ImageNoise
 from nferbench.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, readable
-from nferbench.survey import Survey
 from nferbench.translating import build
 from nferbench.translator import Batch, FaceSpec, NetworkRecipe
 from nferbench.work import cost_key

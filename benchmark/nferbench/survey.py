@@ -5,46 +5,18 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from nferbench.costs import Survey
 from nferbench.errors import NferbenchError, UsageError
-from nferbench.plan import Status, Work, units
-from nferbench.stages import PrepareFaces, Stage, TrainNetwork, Translate
+from nferbench.plan import Status, Work
 from nferbench.store import Store, write_json
-from nferbench.translator import NetworkRecipe
 from nferbench.worker import Setup
 
 PATIENCE = 120.0  # seconds that timing one network, translator or recogniser may take before all timing stops
 KINDS = ("faces", "networks", "translations", "quality", "recognition")
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What was found before the first training."""
-
-    problems: tuple[str, ...] = ()  # networks that cannot be built on these faces, one line each
-    parameters: Mapping[NetworkRecipe, int] = field(default_factory=dict)
-    sizes: Mapping[NetworkRecipe, int] = field(default_factory=dict)  # bytes of the stored weights
-    seconds: dict[str, float] = field(default_factory=dict)  # per unit, by cost key
-    keys: Mapping[Stage, str] = field(default_factory=dict)  # cost keys of the stages
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What the stages that are still to run will take."""
-
-    seconds: float  # of one worker; divide by the number of workers for the least time
-    longest: float  # seconds of the longest chain of stages, which no number of workers shortens
-    bytes: int  # of results on the disk
-    updates: dict[str, float]  # seconds of training by network role, for display
-    unknown: int  # stages that could not be timed, counted as nothing
-
-    def wall(self, jobs: int) -> float:
-        """Seconds from start to end with some workers."""
-        return max(self.seconds / jobs, self.longest)
 
 
 def look_ahead(work: Work, states: Sequence[Status], setup: Setup, store: Store, *, timed: bool) -> Survey:
@@ -91,30 +63,6 @@ def look_ahead(work: Work, states: Sequence[Status], setup: Setup, store: Store,
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, result.seconds)
     return result
-
-
-def estimate(work: Work, states: Sequence[Status], found: Survey) -> Estimate:
-    """Time and disk of the stages that are to run, from measured seconds per unit."""
-    seconds: dict[Stage, float] = {}
-    finish: dict[Stage, float] = {}
-    size = 0
-    updates: dict[str, float] = {}
-    for state in states:
-        stage = state.stage
-        if state.state == "done":
-            finish[stage] = 0.0
-            continue
-        count = units(stage, work)
-        seconds[stage] = count * found.seconds.get(found.keys[stage], 0.0)
-        finish[stage] = seconds[stage] + max((finish[need] for need in stage.needs()), default=0.0)
-        if isinstance(stage, TrainNetwork):
-            size += found.sizes.get(stage.recipe, 0)
-            updates[stage.role] = updates.get(stage.role, 0.0) + seconds[stage]
-        elif isinstance(stage, PrepareFaces | Translate):
-            side = stage.size if isinstance(stage, PrepareFaces) else stage.source.size
-            size += count * side * side * 3
-    unknown = sum(found.keys[stage] not in found.seconds for stage in seconds)
-    return Estimate(sum(seconds.values()), max(finish.values(), default=0.0), size, updates, unknown)
 
 
 def _known(store: Store) -> dict[str, float]:

@@ -47,4 +47,5 @@ class Faulty(Translator):
 
 @hookimpl
 def nferbench_translators() -> list[Translator]:
-    return [Faulty(f"faulty-{what}", what, what) for what in ("shape", "nan", "text", "memory", "kill", "raise", "sleep")]
+    kinds = ("shape", "nan", "text", "memory", "kill", "raise", "sleep")
+    return [Faulty(f"faulty-{what}", what, what) for what in kinds]

@@ -13,7 +13,7 @@ import numpy as np
 
 from nferbench.datasets.drawing.curves import Points
 from nferbench.datasets.drawing.identity import Person
-from nferbench.datasets.drawing.shape import MIRROR
+from nferbench.datasets.drawing.points import MIRROR
 
 UNITS_OF: Mapping[str, tuple[int, ...]] = {
     "anger": (4, 5, 7, 23),

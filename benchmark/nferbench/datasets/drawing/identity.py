@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from nferbench.datasets.drawing.curves import Points
-from nferbench.datasets.drawing.shape import BROWS, EYES, MIRROR, MOUTH
+from nferbench.datasets.drawing.points import BROWS, EYES, MIRROR, MOUTH
 
 HairStyle = Literal["cropped", "short", "parted", "fringe", "long", "tied"]
 
