@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nferbench.datasets.drawing.curves import Points, smooth_curve
-from nferbench.datasets.drawing.points import JAW, MIRROR, MOUTH, NOSE
+from nferbench.datasets.drawing.points import (
+    JAW,
+    LEFT_BROW,
+    LEFT_EYE,
+    MIRROR,
+    MOUTH,
+    NOSE,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
 
 if TYPE_CHECKING:
     from nferbench.datasets.drawing.identity import Person
