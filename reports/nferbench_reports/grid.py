@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nferbench_reports import paper
-from nferbench_reports.records import Entry, Record, Row, folder_of, missing_reason
+from nferbench_reports.records import Entry, Record, Row, TableName, folder_of, missing_reason
 from nferbench_reports.results import Missing, Outcome, read_table
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def choose(faces: pd.DataFrame, test_subjects: Sequence[str], classes: Sequence[
     return examples
 
 
-def write_grid(workspace: Path, record: Record, path: Path) -> str | None:
-    """Draw the grid of a record to a PNG file; return None, or the reason why there is nothing to draw."""
+def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "comparison") -> str | None:
+    """Draw the grid of a record's rows in a table to a PNG file; return None, or why there is nothing to draw."""
     if reason := missing_reason(workspace, record.faces):
         return f"the prepared faces: {reason}"
     folder = folder_of(workspace, record.faces)
@@ -78,9 +78,9 @@ def write_grid(workspace: Path, record: Record, path: Path) -> str | None:
     images = _images(folder)
     if isinstance(faces, Missing) or isinstance(images, Missing):
         return faces.reason if isinstance(faces, Missing) else images.reason if isinstance(images, Missing) else None
-    rows = [row for row in record.rows if "comparison" in row.tables and row.group in ("gan", "diffusion")]
+    rows = [row for row in record.rows if table in row.tables and row.group in ("gan", "diffusion")]
     order = ("gan", "diffusion")
-    rows.sort(key=lambda row: (order.index(row.group), paper.printed_position("comparison", row.name)))
+    rows.sort(key=lambda row: (order.index(row.group), paper.printed_position(table, row.name)))
     subjects = _test_subjects(workspace, record)
     if not subjects:
         return f"no stage of fold {FOLD} is complete"

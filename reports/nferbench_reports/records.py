@@ -15,6 +15,7 @@ from nferbench.errors import DataError, UsageError
 
 VERSION = 1  # of the record files that this module reads
 
+TableName = Literal["comparison", "ablation"]
 Group = Literal["reference", "none", "gan", "diffusion"]
 
 
@@ -57,7 +58,7 @@ class Row(BaseModel):
     title: str
     group: Group
     heterogeneous: bool = False
-    tables: tuple[Literal["comparison", "ablation"], ...]
+    tables: tuple[TableName, ...]
     stamps: tuple[str, ...] = ()  # what a reader of the numbers must know about how they were made
     folds: tuple[FoldEntries, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -11,7 +11,7 @@ from typing import final
 from nferbench.errors import UsageError
 from nferbench_reports import grid, latex, markdown, significance
 from nferbench_reports.paper import DATASETS
-from nferbench_reports.records import Record, Records, Stored, read_records
+from nferbench_reports.records import Record, Records, Stored, TableName, read_records
 from nferbench_reports.results import Results, load_results
 from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
 
@@ -34,7 +34,7 @@ def write_report(
     """Write the report of a workspace.
 
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
-    grid-<dataset>.png for each dataset.
+    grid-<dataset>.png for each dataset, and a grid-<dataset>-ablation.png where there are ablation rows.
 
     Args:
         workspace: where the results are stored.
@@ -60,8 +60,8 @@ def write_report(
     tested = [one for record, results in runs for one in significance.compare(record, results, chosen)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        grids = {stored.record.protocol.dataset: _grid(workspace, stored, out) for stored in records.chosen}
-        text = _text(records, tables, tested, [caption for _, caption in grids.values()], paper)
+        grids = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
+        text = _text(records, tables, tested, [caption for _, caption in grids], paper)
         fragments = {_fragment(table): latex.write_table(table) for table in tables}
         files = {
             "report.md": text,
@@ -74,7 +74,7 @@ def write_report(
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the report cannot be written to '{out}' ({error.strerror}); choose another: --out") from None
-    drawn = [path for path, _ in grids.values() if path is not None]
+    drawn = [path for path, _ in grids if path is not None]
     return Report((*(out / name for name in files), *drawn), text, records.problems)
 
 
@@ -130,15 +130,21 @@ def _protocols(records: Records, paper: bool) -> str:
     return "".join(f"- {markdown.escape(line)}\n" for line in lines)
 
 
-def _grid(workspace: Path, stored: Stored, out: Path) -> tuple[Path | None, str]:
-    """The picture grid of a record, and what stands in the text for it."""
+def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
+    """The picture grids of a record, and what stands in the text for each."""
     protocol = stored.record.protocol
-    path = out / f"grid-{_file_name(protocol.dataset)}.png"
     title = markdown.escape(protocol.dataset_title)
-    if reason := grid.write_grid(workspace, stored.record, path):
-        path.unlink(missing_ok=True)  # never an older picture beside newer tables
-        return None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
-    return path, f"![Translations of test faces of {title}]({path.name})\n\n{grid.RULE}\n"
+    kinds: tuple[TableName, ...] = ("comparison", "ablation")
+    for kind in kinds:
+        if kind == "ablation" and not any(kind in row.tables for row in stored.record.rows):
+            continue
+        path = out / f"grid-{_file_name(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
+        if reason := grid.write_grid(workspace, stored.record, path, kind):
+            path.unlink(missing_ok=True)  # never an older picture beside newer tables
+            yield None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
+        else:
+            what = "Ablation rows" if kind == "ablation" else "Translations"
+            yield path, f"![{what} on test faces of {title}]({path.name})\n\n{grid.RULE}\n"
 
 
 def _fragment(table: Table) -> str:

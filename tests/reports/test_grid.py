@@ -141,3 +141,16 @@ def test_nothing_to_draw_is_a_reason_not_an_error(workspace: Any, faces: dict[st
     (workspace.root / faces["path"] / "images.npy").write_bytes(b"no array")
     workspace.record([], faces=faces)
     assert reason() == "faces-done/images.npy is damaged (ValueError)"
+
+
+def test_the_ablation_has_a_grid_of_its_own_rows(workspace: Any, faces: dict[str, str], tmp_path: Path) -> None:
+    rows = [
+        workspace.row("pix2pix", "gan", translation=[translation(workspace, "p", 100, 2)]),
+        workspace.row("cond", "diffusion", translation=[translation(workspace, "c", 200, 1)], tables=["ablation"]),
+    ]
+    workspace.record(rows, faces=faces)
+    record = read_records(workspace.root).chosen[0].record
+    for table, colour in (("comparison", 100), ("ablation", 200)):
+        assert write_grid(workspace.root, record, tmp_path / "grid.png", table) is None  # type: ignore[arg-type]
+        shown = colours(np.asarray(Image.open(tmp_path / "grid.png")), 3)
+        assert {row[1][0] for row in shown} == {colour}
