@@ -121,7 +121,18 @@ def test_presets_change_sizes_and_counts_only() -> None:
     """No preset may touch what makes an algorithm: weights of losses and energies, schedules, orders, kernels."""
     allowed = {
         *("epochs", "steps", "batch_size", "width", "multipliers", "res_blocks", "attention", "levels", "lr", "ema"),
-        *("discriminator_width", "start_step", "input_size", "stem", "use", "name", "title", "subjects", "dropout"),
+        *(
+            "discriminator_width",
+            "head_channels",
+            "start_step",
+            "input_size",
+            "stem",
+            "use",
+            "name",
+            "title",
+            "subjects",
+            "dropout",
+        ),
     }
     for name in presets():
         content = read_preset(name)
