@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -242,29 +243,35 @@ def test_resnet18_starts_from_a_local_file_but_for_its_last_layer(tmp_path: Path
         torch.save(state, path)
     else:
         save_file(state, path)
-    started = ResNet18(weights=str(path)).build(32, CLASSES).state_dict()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    started = ResNet18(weights="file", file=str(path), file_sha256=digest).build(32, CLASSES).state_dict()
     assert all(torch.equal(started[key], state[key]) for key in state if not key.startswith("fc."))
     assert started["fc.weight"].shape == (CLASSES, 512)
 
 
 def test_weights_that_cannot_be_used_are_one_line_for_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(weights: str, message: str) -> None:
+    def fails(name: str, message: str) -> None:
+        path = tmp_path / name
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+        model = ResNet18(weights="file", file=str(path), file_sha256=digest)
         with pytest.raises(UsageError, match=message) as caught:
-            ResNet18(weights=weights).build(32, CLASSES)
+            (ResNet18(weights="imagenet") if name == "imagenet" else model).build(32, CLASSES)
         assert "\n" not in str(caught.value)
 
     class Code:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.mkdir, (str(tmp_path / "trap"),)
 
-    fails(str(tmp_path / "absent.pth"), "no weights at .*absent.pth")
+    fails("absent.pth", "no weights at .*absent.pth")
     torch.save({"conv1.weight": Code()}, tmp_path / "code.pth")
-    fails(str(tmp_path / "code.pth"), "cannot be read as a state dict")
+    fails("code.pth", "cannot be read as a state dict")
     assert not (tmp_path / "trap").exists()
     torch.save({"epoch": 3}, tmp_path / "checkpoint.pth")
-    fails(str(tmp_path / "checkpoint.pth"), "is no state dict")
+    fails("checkpoint.pth", "is no state dict")
     torch.save(ResNet18(stem="small").build(32, CLASSES).state_dict(), tmp_path / "stem.pth")
-    fails(str(tmp_path / "stem.pth"), "conv1.weight does not fit")
+    fails("stem.pth", "conv1.weight does not fit")
+    with pytest.raises(UsageError, match=r"has SHA-256 .*, not 'abc'"):
+        ResNet18(weights="file", file=str(tmp_path / "stem.pth"), file_sha256="abc").build(32, CLASSES)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCH_HOME", raising=False)
     monkeypatch.delenv("NFERBENCH_WEIGHTS", raising=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -81,24 +82,29 @@ def resnet18(classes: int, stem: str, state: Mapping[str, Tensor] | None, source
     return network
 
 
-def read_state(weights: str) -> tuple[dict[str, Tensor], str]:
-    """The state dict that a recogniser's field `weights` names, and where it was read.
+def read_state(weights: str, file: str, sha256: str) -> tuple[dict[str, Tensor], str]:
+    """The state dict that a recogniser starts from, and where it was read.
 
     Args:
-        weights: "imagenet" for torchvision's file, looked for on this machine; else the path of a state dict
-            (.safetensors, or anything that torch loads with ``weights_only``).
+        weights: "imagenet" for torchvision's file, looked for on this machine; "file" for `file`.
+        file: path of a state dict (.safetensors, or anything that torch loads with ``weights_only``).
+        sha256: of `file`, in hexadecimal digits.
 
     Raises:
-        UsageError: nothing is there, or it is no state dict.
+        UsageError: nothing is there, it is another file, or it is no state dict.
     """
     from nferbench.weights import load, require
 
     if weights == "imagenet":
         found = require("resnet18")
         return load(found), str(found.path)
-    path = Path(weights).expanduser()
+    path = Path(file).expanduser()
     if not path.is_file():
-        raise UsageError(f"resnet18: no weights at {path}; give an existing file, 'imagenet', or null for random ones")
+        raise UsageError(f"resnet18: no weights at '{file}'; set file to a state dict, or weights to imagenet or null")
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != sha256:
+        raise UsageError(f"resnet18: {path} has SHA-256 {digest}, not '{sha256}'; set file_sha256 or give that file")
     import torch
     from safetensors.torch import load_file
 

@@ -32,7 +32,9 @@ class ResNet18(FERModel):
     name: str = field(default="resnet18", compare=False)
     title: str = field(default="ResNet-18", compare=False)
     # Deviation: the paper names neither recogniser nor initialisation; ImageNet weights are usual but never fetched.
-    weights: str | None = None  # None: random; "imagenet": torchvision's local file; else the path of a state dict
+    weights: Literal["imagenet", "file"] | None = None  # None: random; "imagenet": torchvision's local file
+    file: str = field(default="", compare=False)  # with weights "file": path of a state dict
+    file_sha256: str = ""  # its SHA-256: that, and not the path, is part of the key of results
     input_size: int = 224  # side of what the network sees, in pixels
     stem: Literal["imagenet", "small"] = "imagenet"  # "small": 3x3, stride 1, no pooling; slower, for faces under 64 px
     luminance: bool = True  # colour is taken from the faces, so that the tint of translated ones tells nothing
@@ -49,7 +51,9 @@ class ResNet18(FERModel):
     def build(self, size: int, classes: int) -> nn.Module:
         from nferbench.recognisers import networks
 
-        state, source = networks.read_state(self.weights) if self.weights is not None else (None, "")
+        state, source = None, ""
+        if self.weights is not None:
+            state, source = networks.read_state(self.weights, self.file, self.file_sha256)
         return networks.resnet18(classes, self.stem, state, source)
 
     def learner(self, network: nn.Module, samples: int) -> FERLearner:
