@@ -41,7 +41,7 @@ DataRoot = Annotated[
     typer.Option("--data-root", envvar="NFERBENCH_DATA", help="Where data lie: PATH, or NAME=PATH."),
 ]
 Extra = Annotated[str | None, typer.Option(help="The VIS set translated for training; 'none' leaves FER out.")]
-Preset = Annotated[str | None, typer.Option(help="paper, small, quick or a .yaml file; default by data set.")]
+Preset = Annotated[str | None, typer.Option(help="paper, lite, small, quick or a .yaml file; default by data set.")]
 Folds = Annotated[int | None, typer.Option(help="Subject-independent folds; default 5.")]
 Seed = Annotated[int | None, typer.Option(help="Of splits, trainings and samples; default 0.")]
 Fer = Annotated[str | None, typer.Option(help="Expression recogniser (nferbench fer-models).")]
@@ -197,7 +197,7 @@ def report(
 
 @app.command()
 def methods(
-    preset: Annotated[str, typer.Option(help="Sizes the networks: paper, small, quick or a .yaml file.")] = "paper",
+    preset: Annotated[str, typer.Option(help="Sizes: paper, lite, small, quick or a .yaml file.")] = "paper",
     plugin: Plugin = [],  # noqa: B006
     change: Change = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="With networks, their sizes and who shares them.")] = False,
