@@ -168,7 +168,9 @@ def plan(
     cost = estimate(work, states, found)
     workers = jobs or _default_jobs(setup.device)
     for role, seconds in cost.updates.items():
-        _say(f"  training {role}: {duration(seconds)} in all")
+        _say(f"  training {role}: " + ("not timed" if seconds is None else f"{duration(seconds)} in all"))
+    if cost.unknown:
+        _say(f"{cost.unknown} stages could not be timed here, so at least:")
     _say(
         f"about {duration(cost.wall(workers))} with {workers} worker{'s' * (workers > 1)} on {setup.device} "
         f"({duration(cost.seconds)} of work, longest chain {duration(cost.longest)}), {amount(cost.bytes)} of disk"

@@ -28,7 +28,7 @@ class Estimate:
     seconds: float  # of one worker; divide by the number of workers for the least time
     longest: float  # seconds of the longest chain of stages, which no number of workers shortens
     bytes: int  # of results on the disk
-    updates: dict[str, float]  # seconds of training by network role, for display
+    updates: dict[str, float | None]  # seconds of training by network role; None where it could not be timed
     unknown: int  # stages that could not be timed, counted as nothing
 
     def wall(self, jobs: int) -> float:
@@ -41,7 +41,7 @@ def estimate(work: Work, states: Sequence[Status], found: Survey) -> Estimate:
     seconds: dict[Stage, float] = {}
     finish: dict[Stage, float] = {}
     size = 0
-    updates: dict[str, float] = {}
+    updates: dict[str, float | None] = {}
     for state in states:
         stage = state.stage
         if state.state == "done":
@@ -52,7 +52,9 @@ def estimate(work: Work, states: Sequence[Status], found: Survey) -> Estimate:
         finish[stage] = seconds[stage] + max((finish[need] for need in stage.needs()), default=0.0)
         if isinstance(stage, TrainNetwork):
             size += found.sizes.get(stage.recipe, 0)
-            updates[stage.role] = updates.get(stage.role, 0.0) + seconds[stage]
+            before = updates.get(stage.role, 0.0)
+            timed = found.keys[stage] in found.seconds
+            updates[stage.role] = before + seconds[stage] if timed and before is not None else None
         elif isinstance(stage, PrepareFaces | Translate):
             side = stage.size if isinstance(stage, PrepareFaces) else stage.source.size
             size += count * side * side * 3

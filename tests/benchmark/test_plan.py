@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from nferbench.config import Request, resolve
+from nferbench.costs import Survey, estimate
 from nferbench.errors import DataError, UsageError
-from nferbench.plan import Work, data_roots, plan_work, units
+from nferbench.plan import Status, Work, data_roots, plan_work, units
 from nferbench.plugins import load_plugins
 from nferbench.stages import HeldOut, PrepareFaces, Recognise, TrainNetwork, Translate, key
 from nferbench.store import Store
@@ -121,3 +122,16 @@ PINNED = {
     "baseline": "08ecfec4cd7f",
     "stage": "e6d2a1250b27",
 }
+
+
+def test_what_could_not_be_timed_is_not_counted_as_nothing(tmp_path: Path) -> None:
+    found = work(tmp_path)
+    states = [Status(stage, "to run") for stage in found.stages]
+    keys = {stage: stage.kind for stage in found.stages}
+    seconds = dict.fromkeys(("faces", "translations", "quality", "recognition"), 2.0)
+    partly = estimate(found, states, Survey(seconds=seconds, keys=keys))
+    assert partly.updates == {"network": None} and partly.unknown == 3
+    whole = estimate(found, states, Survey(seconds={**seconds, "networks": 0.5}, keys=keys))
+    assert whole.updates == {"network": 3 * 30 * 0.5} and whole.unknown == 0
+    assert whole.seconds == partly.seconds + 45
+    assert whole.wall(1) == whole.seconds and whole.wall(10**6) == whole.longest
