@@ -81,6 +81,7 @@ def run(
     from nferbench.costs import estimate
     from nferbench.records import write_record
     from nferbench.runner import run_stages
+    from nferbench.stages import readable
     from nferbench.store import open_workspace
     from nferbench.survey import look_ahead
 
@@ -119,8 +120,6 @@ def run(
     if outcome.failed:
         for stage, finished in outcome.failed.items():
             if finished.status != "waiting":
-                from nferbench.stages import readable
-
                 _complain(f"{readable(stage)}: {finished.status}: {finished.reason}")
         waiting = sum(finished.status == "waiting" for finished in outcome.failed.values())
         if waiting:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from nferbench import __version__
@@ -55,9 +57,7 @@ def write_record(work: Work, store: Store, command: str) -> str:
     return name
 
 
-def _earlier(path: Any) -> list[dict[str, Any]]:
-    import json
-
+def _earlier(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text("utf-8"))["rows"]
         return [row for row in rows if isinstance(row, dict) and "name" in row]

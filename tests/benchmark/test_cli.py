@@ -61,7 +61,7 @@ def test_help_is_quick_to_import() -> None:
     assert "run" in run("--help")
 
 
-def test_a_finished_run_does_nothing_again_and_does_not_load_torch(finished: Path) -> None:
+def test_a_finished_run_does_nothing_again(finished: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in finished.rglob("*") if file.parent.name != "records"}
     assert "nothing to do: all" in bench(finished, "none,toy-regression")
     after = {file: file.stat().st_mtime_ns for file in finished.rglob("*") if file.parent.name != "records"}
@@ -219,7 +219,7 @@ def test_two_runs_on_one_workspace_do_not_harm_each_other(finished: Path, tmp_pa
         (("--dataset", "oulu"), "unknown data set 'oulu'"),
         (("--preset", "quickest"), "unknown preset 'quickest'; did you mean 'quick'?"),
         (("--set", "methods.pix2pix.l1=3"), "methods.pix2pix has no field 'l1'"),
-        (("--dataset", "manifest"), "manifest"),
+        (("--dataset", "manifest"), "needs the folder that holds manifest.csv; give --data-root"),
         (("--dataset", "manifest", "--data-root", "/nowhere"), "is not a directory; give --data-root PATH"),
         (("--set", "datasets.synthetic-hfe.subjects=1"), "one subject cannot make 5 folds"),
         (("--device", "cuda"), "no CUDA device was found"),
