@@ -18,7 +18,7 @@ from nferbench.noise import derive_seed
 from nferbench.stages import TrainNetwork, key, readable
 from nferbench.stored import Context, prepared_faces
 from nferbench.training import sample_order, train
-from nferbench.translator import Batch
+from nferbench.translator import Batch, NetworkRecipe
 from nferbench.values import describe
 
 
@@ -36,7 +36,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
     resident = _resident(prepared, context.device)
 
     def batch_of(rows: np.ndarray) -> Batch:
-        vis, nir = vis_rows[rows], nir_rows[rows]
+        vis, nir = vis_rows[rows[0]], nir_rows[rows[1]]
         points = _points(prepared, vis, nir, context)
         return Batch(pixels.to_float(resident(vis)), pixels.to_float(resident(nir)), *points)
 
@@ -49,7 +49,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
     train(
         learner,
         batch_of,
-        sample_order(len(vis_rows), stage.recipe.batch_size, seed),
+        _order(stage.recipe, len(vis_rows), seed),
         updates,
         seed,
         context.device,
@@ -62,6 +62,13 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         raise DivergedError(f"{readable(stage)}: weights are not finite after training ({bad[0]})")
     save_file(weights, folder / "weights.safetensors", {"recipe": json.dumps(describe(stage.recipe))})
     return {"updates": updates, "pairs": len(vis_rows), "parameters": _count(network), "units": updates}
+
+
+def _order(recipe: NetworkRecipe, pairs: int, seed: int) -> Callable[[int], np.ndarray]:
+    """Which pairs the VIS faces (first row) and the NIR faces (second row) of update k are taken from."""
+    nir = sample_order(pairs, recipe.batch_size, seed)
+    vis = nir if recipe.paired else sample_order(pairs, recipe.batch_size, derive_seed(seed, "unpaired"))
+    return lambda k: np.stack([vis(k), nir(k)])
 
 
 def _resident(prepared: PreparedFaces, device: torch.device) -> Callable[[np.ndarray], Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nferbench.config import Request, Settings, resolve
 from nferbench.plugins import Plugins
-from nferbench.translator import FaceSpec, NetworkRecipe
+from nferbench.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.values import describe
 
 LANDMARKS = 68  # points per face that sizes are given for
@@ -17,7 +17,7 @@ LANDMARKS = 68  # points per face that sizes are given for
 def method_rows(plugins: Plugins) -> list[tuple[str, ...]]:
     """Name, title, group, "made for heterogeneous faces", "uses pairing" of every method."""
     return [
-        (t.name, t.title, t.group, _yes(t.heterogeneous), _yes(t.uses_pairs and bool(t.networks())))
+        (t.name, t.title, t.group, _yes(t.heterogeneous), _yes(uses_pairs(t)))
         for t in plugins.translators.items.values()
     ]
 
@@ -51,7 +51,8 @@ def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -
                 "title": row.title,
                 "group": method.group,
                 "heterogeneous": method.heterogeneous,
-                "uses_pairs": method.uses_pairs and bool(networks),
+                "uses_pairs": uses_pairs(method),
+                "stamps": list(method.stamps),
                 "tables": list(row.tables),
                 "networks": networks,
             }
@@ -59,6 +60,11 @@ def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -
     return json.dumps(
         {"preset": settings.preset, "size": settings.size, "methods": listed}, indent=1, ensure_ascii=False
     )
+
+
+def uses_pairs(method: Translator) -> bool:
+    """Whether any network of a method is trained on pairs, rather than on faces of both modalities in any order."""
+    return any(recipe.paired for recipe in method.networks().values())
 
 
 def dataset_rows(plugins: Plugins) -> list[tuple[str, ...]]:

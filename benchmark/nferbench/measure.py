@@ -46,6 +46,7 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
         if isinstance(stage, TrainNetwork) and stage.recipe not in counts:
             try:
                 network = skeleton(stage.recipe, stage.faces.spec())
+                stage.recipe.ready()
             except NferbenchError as error:
                 problems.append(str(error))
                 continue

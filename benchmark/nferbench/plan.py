@@ -50,6 +50,7 @@ class RowStages:
     title: str
     group: str  # "reference", "none", "gan" or "diffusion"
     heterogeneous: bool
+    stamps: tuple[str, ...]
     tables: tuple[TableName, ...]
     folds: tuple[FoldStages, ...]
 
@@ -261,7 +262,7 @@ def _row(
             recognition = Recognise(settings.fer, faces, fold, settings.seed, translated)
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
     kind = row.translator
-    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, row.tables, tuple(cells))
+    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, kind.stamps, row.tables, tuple(cells))
 
 
 def _reference(
@@ -270,7 +271,7 @@ def _reference(
     cells = tuple(
         FoldStages(fold.index, None, None, Recognise(settings.fer, faces, fold, settings.seed, extra)) for fold in folds
     )
-    return RowStages(name, REFERENCES[name], "reference", False, ("comparison",), cells)
+    return RowStages(name, REFERENCES[name], "reference", False, (), ("comparison",), cells)
 
 
 def _ordered(rows: Sequence[RowStages]) -> tuple[Stage, ...]:

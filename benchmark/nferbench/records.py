@@ -72,7 +72,7 @@ def _row(row: RowStages, store: Store) -> dict[str, Any]:
         "group": row.group,
         "heterogeneous": row.heterogeneous,
         "tables": list(row.tables),
-        "stamps": [],
+        "stamps": list(row.stamps),
         "folds": [
             {
                 "fold": cell.fold,

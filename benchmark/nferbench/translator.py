@@ -34,7 +34,10 @@ class FaceSpec:
 
 @dataclass(frozen=True)
 class Batch:
-    """Training pairs on the device. Row i of each tensor belongs to one VIS-NIR pair; nothing is augmented yet."""
+    """Training faces on the device, not augmented yet.
+
+    Row i of each tensor belongs to one VIS-NIR pair, unless the recipe is not `paired`: then to two unrelated faces.
+    """
 
     vis: Tensor  # (B, 3, H, W) in [-1, 1]
     nir: Tensor  # (B, 3, H, W) in [-1, 1], three equal channels
@@ -76,6 +79,23 @@ class NetworkRecipe(ABC):
     version: ClassVar[int] = 1
     batch_size: int  # pairs per update
 
+    @property
+    def paired(self) -> bool:
+        """Whether the training may know which NIR face belongs to which VIS face.
+
+        Where it is False the training loop deals VIS and NIR faces out in two independent orders, so that no row of a
+        batch is a pair but by chance.
+        """
+        return True
+
+    def ready(self) -> None:
+        """Check what a training needs besides faces, such as weights made by others; asked for before any training.
+
+        Raises:
+            UsageError: something is missing; the message says how to get it, or how to do without.
+        """
+        return
+
     @abstractmethod
     def build(self, faces: FaceSpec) -> nn.Module:
         """A freshly initialised network (the one that translators receive), drawn from torch's global generator.
@@ -99,12 +119,16 @@ class Translator(ABC):
     version: ClassVar[int] = 1
     group: ClassVar[Group]
     heterogeneous: ClassVar[bool] = False  # made for heterogeneous faces: a dagger in the tables
-    uses_pairs: ClassVar[bool] = True  # False where a training never looks at which NIR belongs to which VIS
     grey: ClassVar[bool] = True  # output averaged to grey before it is stored; False keeps colour
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # a plugin's own settings per preset, dotted field names
 
     name: str  # as typed on the command line; a dataclass field with compare=False
     title: str  # as printed in tables; a dataclass field with compare=False
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What a reader of this row's numbers must know about this value; a footnote each in every table."""
+        return ()
 
     @abstractmethod
     def networks(self) -> Mapping[str, NetworkRecipe]:

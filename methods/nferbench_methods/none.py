@@ -21,7 +21,6 @@ class WithoutTranslation(Translator):
     """Hand the VIS face on untouched; the reference that a translation has to beat."""
 
     group: ClassVar[Group] = "none"
-    uses_pairs: ClassVar[bool] = False
     grey: ClassVar[bool] = False
 
     name: str = field(default="none", compare=False)

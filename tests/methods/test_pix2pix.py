@@ -394,7 +394,7 @@ def test_eval_mode_uses_the_running_averages(fitted):
 
 def test_variants_of_the_test_mode_share_one_training_and_labels_do_not_count():
     (method,) = nferbench_translators()
-    assert (method.name, method.group, method.uses_pairs, method.grey) == ("pix2pix", "gan", True, True)
+    assert (method.name, method.group, method.generator.paired, method.grey) == ("pix2pix", "gan", True, True)
     assert replace(method, test_mode="eval").networks() == method.networks() == {"generator": Pix2PixRecipe()}
     assert replace(method, test_mode="eval") != method
     assert replace(method, name="p2p", title="Pix") == method

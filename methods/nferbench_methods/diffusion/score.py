@@ -41,6 +41,10 @@ class ScoreRecipe(NetworkRecipe):
     init: str = field(default="", compare=False)  # where that checkpoint lies
     checkpointing: bool = field(default=False, compare=False)  # recompute activations: a third slower, far less memory
 
+    @property
+    def paired(self) -> bool:
+        return self.conditional
+
     def build(self, faces: FaceSpec) -> nn.Module:
         from nferbench_methods.diffusion.unet import ScoreUNet, TimeUNet
 
