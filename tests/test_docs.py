@@ -33,7 +33,7 @@ def test_every_deviation_has_its_row() -> None:
 def test_every_hook_has_a_section_with_its_signature() -> None:
     text = (DOCS / "plugins.md").read_text("utf-8")
     hooks = [value for name, value in vars(hookspecs).items() if name.startswith("nferbench_")]
-    assert len(hooks) == 3
+    assert len(hooks) == 4
     for hook in hooks:
         returns = inspect.signature(hook).return_annotation
         assert f"## {hook.__name__}() -> {returns}\n" in text

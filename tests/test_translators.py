@@ -106,11 +106,3 @@ def test_its_description_contains_the_recipes_of_its_networks(translator: Transl
     described = str(describe(translator))
     for recipe in translator.networks().values():
         assert str(describe(recipe)) in described
-
-
-def test_the_pipeline_trains_each_shared_network_once() -> None:
-    networks = [recipe for translator in ROWS.values() for recipe in translator.networks().values()]
-    conditional = ROWS["cond"].networks()["score"]
-    assert networks.count(conditional) == 5  # nfer-sde and four rows of the ablation
-    assert ROWS["baseline"].networks()["score"] != conditional
-    assert ROWS["cond+eh"].networks() == ROWS["nfer-sde"].networks()

@@ -34,7 +34,7 @@ INTERRUPTED = 130  # exit code after Ctrl-C
 CHECKPOINT = 30.0  # seconds between two checkpoints of a training
 LONG = 3600.0  # seconds of work above which `run` asks first
 
-Methods = Annotated[str, typer.Option(help="Comma-separated names, 'all', 'ablation'.")]
+Methods = Annotated[str, typer.Option(help="Comma-separated names, 'all', 'ablation', 'variants'.")]
 Dataset = Annotated[str, typer.Option(help="A name (nferbench datasets), a manifest .csv or a folder.")]
 DataRoot = Annotated[
     list[str],
@@ -43,8 +43,11 @@ DataRoot = Annotated[
 Extra = Annotated[str | None, typer.Option(help="The VIS set translated for training; 'none' leaves FER out.")]
 Preset = Annotated[str | None, typer.Option(help="paper, lite, small, quick or a .yaml file; default by data set.")]
 Folds = Annotated[int | None, typer.Option(help="Subject-independent folds; default 5.")]
+Fold = Annotated[str, typer.Option("--fold", help="Only these folds now, such as 0 or 0,2; tables keep them all.")]
 Seed = Annotated[int | None, typer.Option(help="Of splits, trainings and samples; default 0.")]
 Fer = Annotated[str | None, typer.Option(help="Expression recogniser (nferbench fer-models).")]
+Detector = Annotated[str | None, typer.Option(help="Face detector (nferbench detectors); default where the data say.")]
+Crop = Annotated[str | None, typer.Option(help="given, none, box68, fan, eyes or template; box68 with a detector.")]
 Change = Annotated[list[str], typer.Option("--set", help="path=value, such as methods.nfer-sde.lambda_f=1 or size=64.")]
 Plugin = Annotated[list[str], typer.Option("--plugin", help="A Python file with hooks that is not installed.")]
 Workspace = Annotated[Path, typer.Option(help="Where results are kept.")]
@@ -61,8 +64,11 @@ def run(
     extra: Extra = None,
     preset: Preset = None,
     folds: Folds = None,
+    fold: Fold = "",
     seed: Seed = None,
     fer: Fer = None,
+    detector: Detector = None,
+    crop: Crop = None,
     change: Change = [],  # noqa: B006
     plugin: Plugin = [],  # noqa: B006
     workspace: Workspace = Path("runs"),
@@ -70,6 +76,9 @@ def run(
     jobs: Jobs = None,
     batch: BatchSize = 32,
     timeout: Annotated[float | None, typer.Option(min=1, help="Seconds after which a stage is stopped.")] = None,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Go on where tested faces are also fitted to; every table says so.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before more than an hour of work.")] = False,
 ) -> None:
     """Train, translate and score every method on every fold; done work is not done again.
@@ -79,6 +88,7 @@ def run(
     from nferbench.config import Request
     from nferbench.console import LiveReporter, PlainReporter, amount, duration
     from nferbench.costs import estimate
+    from nferbench.guard import leaks_of, refuse, stamp
     from nferbench.records import write_record
     from nferbench.runner import run_stages
     from nferbench.stages import readable
@@ -86,16 +96,26 @@ def run(
     from nferbench.survey import look_ahead
 
     store = open_workspace(workspace)
-    request = Request(dataset, _names(methods), extra, preset, folds, seed, fer, tuple(change))
-    work, states, setup = _prepare(request, data_root, plugin, store, device, batch)
-    record = write_record(work, store, _command())
+    request = Request(dataset, _names(methods), extra, preset, folds, seed, fer, detector, crop, tuple(change))
+    work, states, setup = _prepare(request, _numbers(fold), data_root, plugin, store, device, batch)
+    found = leaks_of(work, setup.roots, store)
+    record = write_record(work, store, _command(), stamp(found))
     for note in work.notes:
         _say(f"note: {note}")
     to_run = [state for state in states if state.state != "done"]
-    _say(_headline(work, states))
+    _say(_headline(work, states, fold))
     if not to_run:
         _say(f"nothing to do: all {len(states)} stages are done. Tables: {_report_command(workspace)}")
         return
+
+    def guard() -> None:
+        leaks = leaks_of(work, setup.roots, store) or ()
+        if not allow_leaks:
+            refuse(leaks)
+        write_record(work, store, _command(), stamp(leaks))
+
+    if found is not None:
+        guard()
     workers = jobs or _default_jobs(setup.device)
     cost = estimate(work, states, look_ahead(work, states, setup, store, timed=True))
     _say(
@@ -114,7 +134,7 @@ def run(
     stages = [state.stage for state in to_run]
     show = LiveReporter(console, stages) if console.is_terminal else PlainReporter(console, stages)
     with show:
-        outcome = run_stages(stages, setup, store, show, jobs=workers, timeout=timeout)
+        outcome = run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=guard)
     _tell_left_out(work, store)
     _say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not. Record: {record}")
     if outcome.failed:
@@ -136,8 +156,11 @@ def plan(
     extra: Extra = None,
     preset: Preset = None,
     folds: Folds = None,
+    fold: Fold = "",
     seed: Seed = None,
     fer: Fer = None,
+    detector: Detector = None,
+    crop: Crop = None,
     change: Change = [],  # noqa: B006
     plugin: Plugin = [],  # noqa: B006
     workspace: Workspace = Path("runs"),
@@ -153,13 +176,13 @@ def plan(
     from nferbench.survey import look_ahead
 
     store = open_workspace(workspace)
-    request = Request(dataset, _names(methods), extra, preset, folds, seed, fer, tuple(change))
-    work, states, setup = _prepare(request, data_root, plugin, store, device, batch)
+    request = Request(dataset, _names(methods), extra, preset, folds, seed, fer, detector, crop, tuple(change))
+    work, states, setup = _prepare(request, _numbers(fold), data_root, plugin, store, device, batch)
     for note in work.notes:
         _say(f"note: {note}")
     for line in plan_lines(states):
         _say(line)
-    _say(_headline(work, states))
+    _say(_headline(work, states, fold))
     if all(state.state == "done" for state in states):
         return
     _say("measuring a few steps of each network …")
@@ -233,6 +256,15 @@ def fer_models(plugin: Plugin = []) -> None:  # noqa: B006
 
 
 @app.command()
+def detectors(plugin: Plugin = []) -> None:  # noqa: B006
+    """List the face detectors, and what those that are not ready lack."""
+    from nferbench.listings import detector_rows
+    from nferbench.plugins import load_plugins
+
+    _table(("name", "title", "landmarks", "ready"), detector_rows(_tell_failures(load_plugins(plugin))))
+
+
+@app.command()
 def doctor() -> None:
     """Show versions, devices, and which weight files are found or how to get them."""
     from nferbench.doctor import examine
@@ -262,7 +294,13 @@ def main() -> NoReturn:
 
 
 def _prepare(
-    request: Request, data_root: Sequence[str], plugin: Sequence[str], store: Store, device: str, batch: int
+    request: Request,
+    only: Sequence[int],
+    data_root: Sequence[str],
+    plugin: Sequence[str],
+    store: Store,
+    device: str,
+    batch: int,
 ) -> tuple[Work, list[Status], Setup]:
     from nferbench.config import resolve
     from nferbench.perceptual import lpips_identity
@@ -274,7 +312,7 @@ def _prepare(
     settings = resolve(request, plugins)
     sets = [each for each in (settings.dataset, settings.extra) if each is not None]
     roots = data_roots(data_root, sets)
-    work = plan_work(settings, roots, store, lpips_identity())
+    work = plan_work(settings, roots, store, lpips_identity(), only)
     setup = Setup(
         store.workspace.resolve(),
         {n: p.resolve() for n, p in roots.items()},
@@ -288,6 +326,13 @@ def _prepare(
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(name) for name in _names(text))
+    except ValueError:
+        raise UsageError(f"--fold {text}: not a list of fold numbers; write 0 or 0,2") from None
 
 
 def _device(wanted: str) -> str:
@@ -309,12 +354,13 @@ def _default_jobs(device: str) -> int:
     return min(cores, 8)
 
 
-def _headline(work: Work, states: Sequence[Status]) -> str:
+def _headline(work: Work, states: Sequence[Status], fold: str) -> str:
     to_run = sum(state.state != "done" for state in states)
     settings = work.settings
+    folds = f"fold {fold} of {settings.folds}" if fold else f"{settings.folds} folds"
     return (
         f"{settings.dataset.name} ({work.subjects} subjects, {work.pairs} pairs, {len(work.classes)} classes), "
-        f"{settings.folds} folds, preset {settings.preset}, {settings.size} px: {len(states)} stages, {to_run} to run; "
+        f"{folds}, preset {settings.preset}, {settings.size} px: {len(states)} stages, {to_run} to run; "
         f"{work.trainings} network trainings instead of {work.trainings_unshared} without sharing"
     )
 

@@ -12,6 +12,8 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import yaml
 
 from nferbench.datasets import FaceDataset
+from nferbench.datasets.detected import Detected
+from nferbench.detectors import FaceDetector
 from nferbench.errors import NferbenchError, UsageError
 from nferbench.fer import FERModel
 from nferbench.plugins import Plugins, Table
@@ -19,10 +21,11 @@ from nferbench.translator import Translator
 from nferbench.values import replaced
 
 TableName = Literal["comparison", "ablation"]
-SETTINGS: dict[str, type] = {"size": int, "folds": int, "seed": int, "crop": str, "fer": str}
-SECTIONS = {"methods": "methods", "datasets": "data sets", "fer-models": "FER models"}
+SETTINGS: dict[str, type] = {"size": int, "folds": int, "seed": int, "crop": str, "detector": str, "fer": str}
+SECTIONS = {"methods": "methods", "datasets": "data sets", "fer-models": "FER models", "detectors": "face detectors"}
 LISTS = ("ablation", "rows", "plugins")
-CROPS = ("given", "none")
+GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison"}  # what else --methods understands
+CROPS = ("given", "none", "box68", "fan", "eyes", "template")  # those of `nferbench.crops`, named here without numpy
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Settings:
     size: int  # side of the faces in pixels
     folds: int
     seed: int
-    crop: str  # crop recipe, see `nferbench.faces`
+    crop: str  # crop recipe, see `nferbench.crops`
+    detector: FaceDetector | None  # finds the faces of both data sets; None takes them where the data say
     dataset: FaceDataset
     extra: FaceDataset | None  # the VIS set that is translated for training; None leaves recognition out
     fer: FERModel
@@ -61,6 +65,8 @@ class Request:
     folds: int | None = None
     seed: int | None = None
     fer: str | None = None
+    detector: str | None = None
+    crop: str | None = None
     changes: tuple[str, ...] = ()  # "path=value"
 
 
@@ -123,12 +129,17 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
             content[section] = merged
         else:
             content[section] = entries
-    chosen = {name: getattr(request, name) for name in ("folds", "seed", "fer") if getattr(request, name) is not None}
+    chosen = {
+        name: getattr(request, name)
+        for name in ("folds", "seed", "fer", "detector", "crop")
+        if getattr(request, name) is not None
+    }
     values: dict[str, Any] = {
         "size": 256,
         "folds": 5,
         "seed": 0,
         "crop": "given",
+        "detector": "given",
         "fer": "resnet18",
         **content,
         **chosen,
@@ -153,18 +164,33 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     recognisers = _configured(plugins.fer_models, content, "fer-models", preset, problems)
     registered = _try(problems, plugins.fer_models.__getitem__, values["fer"])
     fer = recognisers[registered.name] if registered else None
+    detector = _detector(values["detector"], content, plugins, preset, problems)
+    if detector and values["crop"] == "given":
+        values["crop"] = "box68" if detector.points else "fan"
+    if detector and dataset and extra:
+        dataset, extra = Detected(dataset, detector), Detected(extra, detector)
+    elif detector and dataset:
+        dataset = Detected(dataset, detector)
     translators = _configured(plugins.translators, content, "methods", preset, problems)
     rows = _rows(request.methods, content, translators, plugins.translators, problems)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     sizes = {name: values[name] for name in ("size", "folds", "seed", "crop")}
     label = preset if preset in presets() else Path(preset).stem
-    return Settings(preset=label, dataset=dataset, extra=extra, fer=fer, rows=rows, **sizes)
+    return Settings(preset=label, dataset=dataset, extra=extra, fer=fer, detector=detector, rows=rows, **sizes)
+
+
+def _detector(
+    name: str, content: Mapping[str, Any], plugins: Plugins, preset: str, problems: list[str]
+) -> FaceDetector | None:
+    detectors = _configured(plugins.detectors, content, "detectors", preset, problems)
+    registered = _try(problems, plugins.detectors.__getitem__, name) if name != "given" else None
+    return detectors[registered.name] if registered else None
 
 
 P = ParamSpec("P")
 R = TypeVar("R")
-V = TypeVar("V", Translator, FaceDataset, FERModel)
+V = TypeVar("V", Translator, FaceDataset, FERModel, FaceDetector)
 
 
 def _configured(
@@ -201,16 +227,16 @@ def _rows(
     for name in names:
         if name == "all":
             found = [Row(t.name, t.title, t, ("comparison",)) for t in translators.values()]
-        elif name == "ablation":
-            found = [row for row in variants.values() if "ablation" in row.tables]
+        elif name in GROUPS:
+            found = [row for row in variants.values() if row.tables == (GROUPS[name],)]
             if not found:
-                problems.append("this preset has no ablation rows; name methods instead (nferbench methods lists all)")
+                problems.append(f"this preset has no {name}; name methods instead (nferbench methods lists all)")
         elif name in variants:
             found = [variants[name]]
         elif name in translators:
             found = [Row(name, translators[name].title, translators[name], ("comparison",))]
         else:
-            known = [*table, *variants, "all", "ablation"]
+            known = [*table, *variants, "all", *GROUPS]
             near = get_close_matches(name, known, n=1, cutoff=0.5)
             _try(problems, table.__getitem__, name)
             if near and near[0] not in table.items:
@@ -219,7 +245,7 @@ def _rows(
         for row in found:
             chosen.setdefault(row.name, row)
     if not names:
-        problems.append("no methods named; --methods takes names, 'all' or 'ablation'")
+        problems.append("no methods named; --methods takes names, 'all', 'ablation' or 'variants'")
     return tuple(chosen.values())
 
 

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nferbench.datasets.base import Picture
 from nferbench.errors import DataError, UsageError
+from nferbench.mean_face import MEAN_FACE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +29,14 @@ MIN_OVERLAP = 0.25  # share of a crop that must lie in the picture; the rest rep
 class Square:
     """A square in pixels; (0, 0) is the outer corner of the first pixel, whose centre is landmark position (0, 0)."""
 
-    left: float
+    left: float  # as it would lie without the angle
     top: float
     side: float
+    angle: float = 0.0  # radians by which it is turned about its centre, clockwise as seen
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.left + self.side / 2, self.top + self.side / 2
 
 
 def centre(picture: Picture) -> Square:
@@ -72,9 +78,71 @@ def given(picture: Picture) -> Square:
     return centre(picture)
 
 
+def fan(picture: Picture) -> Square:
+    """The loose square in which the detector FAN looks for landmarks: about twice the box, and a little higher.
+
+    The geometry of the package face-alignment (Bulat & Tzimiropoulos 2017) for boxes of its detector S3FD.
+
+    Raises:
+        DataError: the picture has no box.
+    """
+    if picture.box is None:
+        raise DataError("crop 'fan' needs a box, and this picture has none; choose another crop or a detector")
+    x1, y1, x2, y2 = picture.box
+    side = 200 * ((x2 - x1) + (y2 - y1)) / 195
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2 - 0.12 * (y2 - y1)
+    return Square(x - side / 2, y - side / 2, side)
+
+
+def eyes(picture: Picture) -> Square:
+    """`box68`, turned so that the eyes are level.
+
+    Raises:
+        DataError: the picture does not have 68 landmarks, or not those of both eyes.
+    """
+    landmarks = _landmarks68(picture, "eyes")
+    both = [points[np.isfinite(points).all(axis=1)] for points in (landmarks[36:42], landmarks[42:48])]
+    if not all(map(len, both)):
+        raise DataError("crop 'eyes' needs landmarks of both eyes, and one eye has none")
+    across, down = both[1].mean(axis=0) - both[0].mean(axis=0)
+    tilt = math.atan2(down, across)
+    pivot = np.nanmean(landmarks, axis=0)
+    level = box68(_turned(landmarks, pivot, -tilt).astype(np.float32))
+    x, y = _turned(np.array(level.centre), pivot + 0.5, tilt)
+    return Square(float(x) - level.side / 2, float(y) - level.side / 2, level.side, tilt)
+
+
+def template(picture: Picture) -> Square:
+    """The square that puts 68 landmarks as near as can be to those of a mean face, which also registers pairs.
+
+    Least squares over shift, turn and scale (Umeyama 1991); missing points do not count.
+
+    Raises:
+        DataError: the picture does not have 68 landmarks, or all but one are missing.
+    """
+    landmarks = _landmarks68(picture, "template")
+    known = np.isfinite(landmarks).all(axis=1)
+    if known.sum() < 2:
+        raise DataError("crop 'template' needs at least two landmarks, and this face has fewer")
+    mean, face = (points @ np.array([1, 1j]) for points in (MEAN_FACE[known], landmarks[known] + 0.5))
+    spread = mean - mean.mean()
+    turn = np.vdot(spread, face - face.mean()) / np.vdot(spread, spread).real  # mean face to picture, as z -> turn z
+    middle = face.mean() + turn * (0.5 + 0.5j - mean.mean())
+    side = float(abs(turn))
+    return Square(float(middle.real) - side / 2, float(middle.imag) - side / 2, side, float(np.angle(turn)))
+
+
+def _around_landmarks(picture: Picture) -> Square:
+    if picture.landmarks is None:
+        raise DataError("crop 'box68' needs landmarks, and this picture has none; choose another crop or a detector")
+    return box68(picture.landmarks)
+
+
 Crop = Callable[[Picture], Square]
 
-CROPS: Mapping[str, Crop] = MappingProxyType({"given": given, "none": centre})
+CROPS: Mapping[str, Crop] = MappingProxyType(
+    {"given": given, "none": centre, "box68": _around_landmarks, "fan": fan, "eyes": eyes, "template": template}
+)
 
 
 def crop_named(name: str) -> Crop:
@@ -93,14 +161,14 @@ def cut(pixels: NDArray[np.uint8], square: Square, size: int) -> NDArray[np.uint
 
     Args:
         pixels: (h, w, 3), uint8.
-        square: may reach over the picture's edge, which is then repeated.
+        square: may reach over the picture's edge, which is then repeated; a turned one is turned back first, bicubic.
         size: side of the result in pixels.
 
     Returns:
         (size, size, 3), uint8.
 
     Raises:
-        DataError: less than `MIN_OVERLAP` of the square lies in the picture.
+        DataError: less than `MIN_OVERLAP` of the square, as it would lie without its angle, is in the picture.
     """
     from PIL import Image
 
@@ -110,16 +178,37 @@ def cut(pixels: NDArray[np.uint8], square: Square, size: int) -> NDArray[np.uint
     if overlap < MIN_OVERLAP * square.side**2:
         where = f"{left:.0f} {top:.0f} {right:.0f} {bottom:.0f}"
         raise DataError(f"its crop ({where}) lies mostly outside the {width} x {height} pixels")
-    before = (max(math.ceil(-top), 0), max(math.ceil(-left), 0))
-    after = (max(math.ceil(bottom - height), 0), max(math.ceil(right - width), 0))
+    reach = square.side * 0.25 if square.angle else 0.0  # the corners of a turned square stick out by 0.21 of its side
+    before = (max(math.ceil(reach - top), 0), max(math.ceil(reach - left), 0))
+    after = (max(math.ceil(bottom + reach - height), 0), max(math.ceil(right + reach - width), 0))
     if any(before + after):
         pixels = np.pad(pixels, ((before[0], after[0]), (before[1], after[1]), (0, 0)), mode="edge")
     box = (left + before[1], top + before[0], right + before[1], bottom + before[0])
     image = Image.fromarray(np.ascontiguousarray(pixels))
+    if square.angle:
+        x, y = square.centre
+        pivot = (x + before[1], y + before[0])
+        image = image.rotate(math.degrees(square.angle), Image.Resampling.BICUBIC, center=pivot)
     return np.array(image.resize((size, size), Image.Resampling.BICUBIC, box))
 
 
 def moved(landmarks: NDArray[np.float32], square: Square, size: int) -> NDArray[np.float32]:
-    """Landmarks (K, 2) of a picture in pixels of the crop; integer positions are pixel centres before and after."""
+    """Landmarks (K, 2) of a picture in pixels of the crop; whole numbers are pixel centres before and after."""
+    points = landmarks + 0.5
+    if square.angle:
+        points = _turned(points, np.array(square.centre), -square.angle)
     corner = np.array([square.left, square.top])
-    return np.asarray((landmarks + 0.5 - corner) * (size / square.side) - 0.5, dtype=np.float32)
+    return np.asarray((points - corner) * (size / square.side) - 0.5, dtype=np.float32)
+
+
+def _landmarks68(picture: Picture, crop: str) -> NDArray[np.float32]:
+    if picture.landmarks is None or len(picture.landmarks) != len(MEAN_FACE):
+        count = 0 if picture.landmarks is None else len(picture.landmarks)
+        raise DataError(f"crop '{crop}' needs 68 landmarks, and this picture has {count}; use box68, fan or a detector")
+    return picture.landmarks
+
+
+def _turned(points: NDArray[Any], pivot: NDArray[Any], angle: float) -> NDArray[Any]:
+    """Points (..., 2) turned clockwise, as seen, about a pivot."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return np.asarray((points - pivot) @ np.array([[cosine, sine], [-sine, cosine]]) + pivot)

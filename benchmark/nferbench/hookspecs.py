@@ -1,4 +1,4 @@
-"""The three hooks. Each registers things and returns them; nothing else ever passes through pluggy."""
+"""The four hooks. Each registers things and returns them; nothing else ever passes through pluggy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from nferbench.datasets import FaceDataset
+    from nferbench.detectors import FaceDetector
     from nferbench.fer import FERModel
     from nferbench.translator import Translator
 
@@ -28,3 +29,8 @@ def nferbench_datasets() -> list[FaceDataset]:  # type: ignore[empty-body]
 @hookspec
 def nferbench_fer_models() -> list[FERModel]:  # type: ignore[empty-body]
     """Expression recognisers, as instances with their default settings (`nferbench fer-models` lists them)."""
+
+
+@hookspec
+def nferbench_detectors() -> list[FaceDetector]:  # type: ignore[empty-body]
+    """Face detectors, as instances with their default settings (`nferbench detectors` lists them)."""

@@ -7,6 +7,8 @@ from collections import defaultdict
 from typing import Any
 
 from nferbench.config import Request, Settings, resolve
+from nferbench.detectors import FaceDetector
+from nferbench.errors import NferbenchError
 from nferbench.plugins import Plugins
 from nferbench.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.values import describe
@@ -75,6 +77,19 @@ def dataset_rows(plugins: Plugins) -> list[tuple[str, ...]]:
 def fer_rows(plugins: Plugins) -> list[tuple[str, ...]]:
     """Name and title of every recogniser."""
     return [(m.name, m.title) for m in plugins.fer_models.items.values()]
+
+
+def detector_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name, title, landmarks a face and "ready to use" (or what is missing) of every face detector."""
+    return [(d.name, d.title, str(d.points), _ready(d)) for d in plugins.detectors.items.values()]
+
+
+def _ready(detector: FaceDetector) -> str:
+    try:
+        detector.ready()
+    except NferbenchError as error:
+        return str(error)
+    return "yes"
 
 
 def _has_ablation(preset: str) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nferbench import pixels
 from nferbench.costs import Survey
 from nferbench.crops import crop_named, cut
+from nferbench.datasets.detected import Detected
 from nferbench.errors import NferbenchError
 from nferbench.fer import LabelledBatch
 from nferbench.noise import ImageNoise
@@ -55,6 +56,11 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
                 continue
             counts[stage.recipe] = sum(parameter.numel() for parameter in network.parameters())
             sizes[stage.recipe] = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+        elif isinstance(stage, PrepareFaces) and isinstance(stage.dataset, Detected):
+            try:
+                stage.dataset.detector.ready()
+            except NferbenchError as error:
+                problems.append(str(error))
         elif isinstance(stage, Recognise):
             try:
                 stage.fer.build(stage.faces.size, 2)

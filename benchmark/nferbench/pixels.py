@@ -34,3 +34,9 @@ def to_uint8(images: Tensor) -> Tensor:
 def grey(images: Tensor) -> Tensor:
     """The mean of the three channels, in each of three channels: (B, 3, H, W) in and out, any range."""
     return images.mean(dim=1, keepdim=True).repeat(1, 3, 1, 1)
+
+
+def luma(images: Tensor) -> Tensor:
+    """The brightness of a colour image (ITU-R BT.601) in each of three channels: (B, 3, H, W) in and out, any range."""
+    weighted = 0.299 * images[:, 0:1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:3]
+    return weighted.repeat(1, 3, 1, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,6 @@ from nferbench.config import Row, Settings, TableName
 from nferbench.datasets import Dropped, Face, FaceDataset, Listing
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
-from nferbench.datasets.manifest import root_of
 from nferbench.errors import DataError, UsageError
 from nferbench.folds import check_folds, classes_of, folds_of, split, splits_fingerprint
 from nferbench.stages import (
@@ -63,7 +62,7 @@ class Work:
     faces: PrepareFaces
     extra: PrepareFaces | None
     rows: tuple[RowStages, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage, ...]  # of the folds that are wanted
     classes: tuple[str, ...]
     subjects: int
     pairs: int
@@ -102,7 +101,7 @@ def data_roots(given: Sequence[str], datasets: Sequence[FaceDataset]) -> dict[st
             roots[dataset.name] = path / dataset.name if (path / dataset.name).is_dir() else path
         if dataset.name in named:
             roots[dataset.name] = Path(named[dataset.name])
-        base = root_of(dataset, roots.get(dataset.name))
+        base = dataset.base(roots.get(dataset.name))
         if base is not None:
             roots[dataset.name] = base
         if dataset.name in roots and not roots[dataset.name].is_dir():
@@ -112,7 +111,9 @@ def data_roots(given: Sequence[str], datasets: Sequence[FaceDataset]) -> dict[st
     return roots
 
 
-def plan_work(settings: Settings, roots: Mapping[str, Path], store: Store, lpips: str) -> Work:
+def plan_work(
+    settings: Settings, roots: Mapping[str, Path], store: Store, lpips: str, only: Collection[int] = ()
+) -> Work:
     """All stages of a run.
 
     Args:
@@ -120,10 +121,15 @@ def plan_work(settings: Settings, roots: Mapping[str, Path], store: Store, lpips
         roots: data root by data set name.
         store: of the workspace, for its cache of file hashes.
         lpips: identity of the LPIPS weights, or why there are none.
+        only: folds whose stages are wanted; empty for all. The rows have all folds either way.
 
     Raises:
+        UsageError: a fold in `only` that there is not.
         UsageError, DataError: data that are missing or cannot be split into these folds.
     """
+    wanted = range(settings.folds) if not only else sorted(only)
+    if missing := [fold for fold in wanted if not 0 <= fold < settings.folds]:
+        raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {settings.folds - 1}")
     faces, listing = _prepare(settings, settings.dataset, roots, store)
     divisions = folds_of(listing.faces, settings.folds, settings.seed)
     notes = check_folds(listing.faces, divisions)
@@ -151,12 +157,13 @@ def plan_work(settings: Settings, roots: Mapping[str, Path], store: Store, lpips
     if extra is not None and "nir" in extra_modalities:
         rows.insert(1, _reference("oracle", settings, faces, folds, extra))
     trainings = [need for row in rows for cell in row.folds if cell.translation for need in cell.translation.networks]
+    trainings = [need for need in trainings if need.fold.index in wanted]
     return Work(
         settings=settings,
         faces=faces,
         extra=extra,
         rows=tuple(rows),
-        stages=_ordered(rows),
+        stages=_ordered(rows, wanted),
         classes=classes,
         subjects=len({face.subject for face in listing.faces}),
         pairs=pairs,
@@ -274,7 +281,7 @@ def _reference(
     return RowStages(name, REFERENCES[name], "reference", False, (), ("comparison",), cells)
 
 
-def _ordered(rows: Sequence[RowStages]) -> tuple[Stage, ...]:
+def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, ...]:
     ordered: dict[Stage, None] = {}
 
     def add(stage: Stage) -> None:
@@ -283,7 +290,7 @@ def _ordered(rows: Sequence[RowStages]) -> tuple[Stage, ...]:
                 add(need)
             ordered[stage] = None
 
-    for index in range(len(rows[0].folds)):  # fold by fold: the first results come early
+    for index in folds:  # fold by fold: the first results come early
         for row in rows:
             cell = row.folds[index]
             for stage in (cell.translation, cell.quality, cell.recognition):

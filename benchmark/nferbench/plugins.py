@@ -1,4 +1,4 @@
-"""Finding translators, data sets and recognisers: built-in modules, installed packages and single files, all alike."""
+"""Finding what plugins register, be they built in, installed packages or single files, all alike."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pluggy
 
 from nferbench import hookspecs
 from nferbench.datasets import FaceDataset
+from nferbench.detectors import FaceDetector
 from nferbench.errors import PluginError, UsageError, unknown
 from nferbench.fer import FERModel
 from nferbench.translator import Translator
@@ -24,14 +25,28 @@ from nferbench.translator import Translator
 BUILT_IN = (
     "nferbench.datasets.synthetic",
     "nferbench.datasets.files",
+    "nferbench.datasets.oulu_casia",
+    "nferbench.datasets.large_hfe",
+    "nferbench.datasets.cfee",
+    "nferbench.datasets.kdef",
+    "nferbench.datasets.raf_db",
+    "nferbench.datasets.ck_plus",
+    "nferbench.datasets.kmu_fed",
     "nferbench.recognisers.smallcnn",
     "nferbench.recognisers.resnet18",
     "nferbench_methods.none",
     "nferbench_methods.pix2pix",
+    "nferbench_methods.cyclegan",
+    "nferbench_methods.hifacegan",
+    "nferbench_methods.ilvr",
+    "nferbench_methods.sr3",
+    "nferbench_methods.sdedit",
+    "nferbench_methods.egsde",
+    "nferbench_methods.t2v_ddpm",
     "nferbench_methods.nfer_sde",
 )
 
-T = TypeVar("T", Translator, FaceDataset, FERModel)
+T = TypeVar("T", Translator, FaceDataset, FERModel, FaceDetector)
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ class Failure:
 class Table(Generic[T]):
     """What one hook gave, by name."""
 
-    kind: str  # "method", "data set", "FER model"
+    kind: str  # "method", "data set", "FER model", "face detector"
     command: str  # what lists them
     items: Mapping[str, T]
     failures: tuple[Failure, ...]
@@ -76,6 +91,7 @@ class Plugins:
     translators: Table[Translator]
     datasets: Table[FaceDataset]
     fer_models: Table[FERModel]
+    detectors: Table[FaceDetector]
     failures: tuple[Failure, ...]
     files: tuple[str, ...]  # plugin files, for processes that must load them too
 
@@ -122,6 +138,12 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
         Table("method", "nferbench methods", _collect(manager, "nferbench_translators", Translator, failures), lost),
         Table("data set", "nferbench datasets", _collect(manager, "nferbench_datasets", FaceDataset, failures), lost),
         Table("FER model", "nferbench fer-models", _collect(manager, "nferbench_fer_models", FERModel, failures), lost),
+        Table(
+            "face detector",
+            "nferbench detectors",
+            _collect(manager, "nferbench_detectors", FaceDetector, failures),
+            lost,
+        ),
         tuple(failures),
         files,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,14 @@ from nferbench.store import Store, write_json
 from nferbench.values import describe, digest
 
 
-def write_record(work: Work, store: Store, command: str) -> str:
+def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] = ()) -> str:
     """Write or extend the record of a protocol; rows of earlier runs under the same protocol stay.
+
+    Args:
+        work: the run.
+        store: of the workspace.
+        command: as typed.
+        stamps: footnotes that every row shall carry, beside its own.
 
     Returns:
         The name of the record under <workspace>/records/.
@@ -41,7 +48,7 @@ def write_record(work: Work, store: Store, command: str) -> str:
     name = f"{settings.dataset.name}-{settings.preset}-{digest(identity)[:8]}"
     path = store.workspace / "records" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [_row(row, store) for row in work.rows]
+    rows = [_row(row, store, stamps) for row in work.rows]
     mine = {row["name"] for row in rows}
     kept = [row for row in _earlier(path) if row["name"] not in mine]
     record = {
@@ -65,14 +72,14 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _row(row: RowStages, store: Store) -> dict[str, Any]:
+def _row(row: RowStages, store: Store, stamps: Sequence[str]) -> dict[str, Any]:
     return {
         "name": row.name,
         "title": row.title,
         "group": row.group,
         "heterogeneous": row.heterogeneous,
         "tables": list(row.tables),
-        "stamps": list(row.stamps),
+        "stamps": [*row.stamps, *stamps],
         "folds": [
             {
                 "fold": cell.fold,

@@ -53,6 +53,7 @@ def run_stages(
     *,
     jobs: int,
     timeout: float | None = None,
+    gate: Callable[[], None] | None = None,
 ) -> Outcome:
     """Do stages that are not in the store, each as soon as what it needs is there.
 
@@ -63,6 +64,8 @@ def run_stages(
         reporter: told of everything.
         jobs: worker processes; on a machine with GPUs worker i gets GPU i modulo their number.
         timeout: seconds after which a stage is stopped; None never stops one.
+        gate: called once when the stages that need no other are done, before any other starts; what it raises ends
+            the run.
 
     Raises:
         KeyboardInterrupt: after all workers were stopped; what they had committed stays.
@@ -97,6 +100,12 @@ def run_stages(
                     store.fail(stage, waiting.status, waiting.reason)
                 end(stage, waiting)
             ready = [stage for stage in pending if not any(need in open_stages for need in stage.needs())]
+            if gate is not None:
+                if any(not stage.needs() for stage in open_stages):
+                    ready = [stage for stage in ready if not stage.needs()]
+                else:
+                    gate()
+                    gate = None
             for stage in ready:
                 worker = next((worker for worker in workers if worker.stage is None), None)
                 if worker is None and len(workers) < jobs:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 from nferbench import NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench.translator import Group
 from nferbench_methods.diffusion.heatmaps import HeatmapRecipe
-from nferbench_methods.diffusion.score import CONDITIONAL_SCORE, ScoreRecipe
+from nferbench_methods.diffusion.score import CONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Start = Literal["perturbed-source", "noise"]
 Discretisation = Literal["ancestral", "euler-maruyama"]
-Variance = Literal["fixed-small", "fixed-large", "learned-range"]
 Kernel = Literal["linear", "bicubic", "box"]
 Reduction = Literal["sum", "mean"]
 
@@ -69,10 +68,7 @@ class NFERSDE(Translator):
         available = 1000 if self.start == "noise" else self.start_step
         if self.steps not in (None, available) and not 2 <= self.steps <= available:
             raise UsageError(f"{self.name}: steps is {self.steps}; allowed: 2 to {available}, or null for all")
-        if self.variance == "learned-range" and not self.score.learned_variance:
-            raise UsageError(
-                f"{self.name}: variance 'learned-range' needs score.learned_variance; set it or 'fixed-small'"
-            )
+        check_variance(self.name, self.variance, self.score)
         if self.lambda_h < 0 or self.lambda_f < 0:
             raise UsageError(f"{self.name}: lambda_h is {self.lambda_h}, lambda_f {self.lambda_f}; allowed: 0 or more")
 
@@ -129,12 +125,7 @@ def _step(discretisation: Discretisation, clamp_x0: bool, variance: Variance) ->
 
     if discretisation == "euler-maruyama":
         return sampling.euler_maruyama_mean, sampling.fixed_large
-    deviations: dict[Variance, Deviation] = {
-        "fixed-small": sampling.fixed_small,
-        "fixed-large": sampling.fixed_large,
-        "learned-range": sampling.learned_range,
-    }
-    return sampling.clamped_mean if clamp_x0 else sampling.ancestral_mean, deviations[variance]
+    return sampling.clamped_mean if clamp_x0 else sampling.ancestral_mean, sampling.DEVIATIONS[variance]
 
 
 @hookimpl

@@ -176,8 +176,8 @@ def test_repeated_ids_and_contradictory_pairs_are_refused(tmp_path: Path) -> Non
 
 
 def test_an_unknown_crop_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown crop 'fan'; known: given, none"):
-        prepare(Drawn(two_people(), noise), None, 8, "fan", tmp_path, silent)
+    with pytest.raises(UsageError, match="unknown crop 'tight'; known: given, none, box68"):
+        prepare(Drawn(two_people(), noise), None, 8, "tight", tmp_path, silent)
 
 
 def gradient(height: int, width: int) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from nferbench.datasets.folder import FolderDataset
-from nferbench.datasets.manifest import dataset_from_path, root_of
+from nferbench.datasets.manifest import dataset_from_path
 from nferbench.errors import DataError, UsageError
 
 
@@ -83,7 +83,7 @@ def test_a_tree_at_a_path_brings_its_own_root(tmp_path: Path) -> None:
     dataset = dataset_from_path(tree(tmp_path / "own-set", *PAIR))
     assert dataset == FolderDataset()
     assert dataset.name == "own-set"
-    assert root_of(dataset, None) == tmp_path / "own-set"
+    assert dataset.base(None) == tmp_path / "own-set"
     assert len(dataset.listing(None).faces) == 2
 
 

@@ -16,7 +16,7 @@ from nferbench.datasets import Listing
 from nferbench.datasets.files import nferbench_datasets
 from nferbench.datasets.labels import CLASSES, canonical, checked_aliases
 from nferbench.datasets.left_out import counted
-from nferbench.datasets.manifest import ManifestDataset, dataset_from_path, root_of
+from nferbench.datasets.manifest import ManifestDataset, dataset_from_path
 from nferbench.errors import DataError, UsageError
 
 HEADER = "path,modality,subject,expression,pair"
@@ -73,13 +73,13 @@ def test_the_order_of_rows_does_not_matter(write: Write, tmp_path: Path) -> None
 def test_the_folder_of_the_csv_is_the_root_unless_one_is_given(write: Write, tmp_path: Path) -> None:
     write(*PAIR)
     dataset = dataset_from_path(tmp_path / "manifest.csv")
-    assert root_of(dataset, None) == tmp_path
+    assert dataset.base(None) == tmp_path
     assert len(dataset.listing(None).faces) == 2
     elsewhere = tmp_path / "elsewhere"
     draw(elsewhere / "vis/a.png")
     draw(elsewhere / "nir/a.png")
     (tmp_path / "vis/a.png").unlink()
-    assert root_of(dataset, elsewhere) == elsewhere
+    assert dataset.base(elsewhere) == elsewhere
     assert len(dataset.listing(elsewhere).faces) == 2
     with pytest.raises(DataError, match="does not exist"):
         dataset.listing(None)

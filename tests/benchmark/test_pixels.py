@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nferbench.pixels import grey, to_float, to_uint8
+from nferbench.pixels import grey, luma, to_float, to_uint8
 
 
 @pytest.fixture
@@ -53,3 +53,10 @@ def test_grey_is_the_mean_of_the_channels() -> None:
 
 def test_grey_leaves_grey_images_at_their_levels(every_level: torch.Tensor) -> None:
     assert torch.equal(to_uint8(grey(to_float(every_level))), every_level)
+
+
+def test_luma_weighs_channels_and_keeps_greys() -> None:
+    images = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    weighted = torch.einsum("bchw,c->bhw", images, torch.tensor([0.299, 0.587, 0.114]))
+    assert torch.allclose(luma(images), weighted[:, None].expand(2, 3, 4, 5), atol=1e-6)
+    assert torch.allclose(luma(images[:, :1].repeat(1, 3, 1, 1)), images[:, :1].repeat(1, 3, 1, 1), atol=1e-6)

@@ -19,11 +19,11 @@ PLUGINS = load_plugins([str(Path(__file__).parents[1] / "plugins" / "toy.py")])
 LPIPS = "lpips-0.1-alexnet-7be5be79"
 
 
-def work(tmp_path: Path, **request: Any) -> Work:
+def work(tmp_path: Path, only: tuple[int, ...] = (), **request: Any) -> Work:
     request = {"dataset": "toy", "extra": "toy-extra", "methods": ("none", "toy-regression"), "folds": 3, **request}
     settings = resolve(Request(**request), PLUGINS)
     roots = data_roots([], [each for each in (settings.dataset, settings.extra) if each is not None])
-    return plan_work(settings, roots, Store(tmp_path), LPIPS)
+    return plan_work(settings, roots, Store(tmp_path), LPIPS, only)
 
 
 def test_stages_come_after_what_they_need_and_once(tmp_path: Path) -> None:
@@ -41,6 +41,16 @@ def test_equal_networks_are_trained_once(tmp_path: Path) -> None:
     found = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=names, folds=5)
     # A fold trains pix2pix, two score networks and H; every row on its own would train 1 + 2 + 1 + 1 + 2 + 1 + 2.
     assert (found.trainings, found.trainings_unshared) == (20, 50)
+
+
+def test_a_fold_can_be_run_by_itself_and_is_that_of_the_whole_run(tmp_path: Path) -> None:
+    whole, one, rest = work(tmp_path), work(tmp_path, only=(1,)), work(tmp_path, only=(2, 0))
+    assert set(one.stages) < set(whole.stages) == set(one.stages) | set(rest.stages)
+    assert {s.fold.index for s in one.stages if isinstance(s, TrainNetwork | Recognise)} == {1}
+    assert one.rows == whole.rows and one.splits == whole.splits
+    assert (one.trainings, rest.trainings, whole.trainings) == (1, 2, 3)
+    with pytest.raises(UsageError, match="there is no fold 3; allowed: 0 to 2"):
+        work(tmp_path, only=(0, 3))
 
 
 def test_nothing_fitted_sees_a_test_subject(tmp_path: Path) -> None:

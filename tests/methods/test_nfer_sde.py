@@ -10,6 +10,7 @@ from math import sqrt
 
 import pytest
 import torch
+from exact_gaussian import MU, SOURCE, Gaussian, UnitNoise, moments
 
 from nferbench import FaceSpec, UsageError
 from nferbench.noise import ImageNoise
@@ -19,7 +20,6 @@ from nferbench_methods.diffusion.heatmaps import HeatmapRecipe
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe
 from nferbench_methods.nfer_sde import NFERSDE, nferbench_translators
 
-MU, SOURCE = 0.3, -0.6
 SIDE, CELLS = 4, 2
 SMALL_SCORE = ScoreRecipe(width=8, multipliers=(1, 2), res_blocks=1, attention=(8,))
 SMALL = NFERSDE(
@@ -32,34 +32,6 @@ SMALL = NFERSDE(
 BASELINE = replace(SMALL, score=replace(SMALL_SCORE, conditional=False), lambda_h=0, lambda_f=0)
 
 
-class Gaussian(torch.nn.Module):
-    """The exact noise predictor of N(mu, s^2 I), which keeps what it was given."""
-
-    def __init__(self, mu, s):
-        super().__init__()
-        self.mu, self.s, self.seen = mu, s, []
-        self.alpha_bar = (1 - torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64)).cumprod(0)
-
-    def forward(self, x, t):
-        self.seen.append((x, t.tolist()))
-        x, level = x[:, :3], self.alpha_bar[t].to(x.dtype).view(-1, 1, 1, 1)
-        eps = (1 - level).sqrt() * (x - level.sqrt() * self.mu) / (level * self.s**2 + 1 - level)
-        return eps, torch.zeros_like(eps)
-
-
-class UnitNoise:
-    """Draw number j is `pattern` for image j + 1 and 0 for all others, so that image 0 sees no noise at all."""
-
-    def __init__(self, images, pattern):
-        self.images, self.pattern, self.draws = images, pattern, 0
-
-    def normal(self, *shape):
-        z = torch.zeros(self.images, *shape, dtype=torch.float64)
-        z[self.draws + 1] = self.pattern
-        self.draws += 1
-        return z
-
-
 def high_frequency():
     """A pattern of unit length that the low-pass filter removes whole: Phi keeps it as it is."""
     removed = torch.linalg.svd(resize_matrix(SIDE, CELLS, CELLS / SIDE, "linear")).Vh[-1]
@@ -67,16 +39,12 @@ def high_frequency():
     return pattern / pattern.norm()
 
 
-def moments(method, s, draws, pattern=None):
+def exact(method, s, draws, pattern=None):
     """Exact mean and variance of the coefficient of a high-frequency pattern in the output of a method."""
     pattern = high_frequency() if pattern is None else pattern
-    noise = UnitNoise(draws + 1, pattern)
-    vis = (SOURCE * pattern).expand(draws + 1, 3, SIDE, SIDE)
-    out = method.translate(vis, {"score": Gaussian(MU * pattern, s)}, noise)
-    assert noise.draws == draws
-    along = (out * pattern).sum((1, 2, 3))
-    assert torch.allclose(out, along[:, None, None, None] * pattern, atol=1e-12)
-    return along[0].item(), (along[1:] - along[0]).square().sum().item()
+    return moments(
+        lambda vis, noise: method.translate(vis, {"score": Gaussian(MU * pattern, s)}, noise), draws, pattern
+    )
 
 
 def test_the_test_pattern_is_a_pure_high_frequency():
@@ -98,23 +66,23 @@ def test_the_test_pattern_is_a_pure_high_frequency():
 def test_high_frequencies_have_the_exact_mean_and_variance(s, lambda_f, mean, variance, conditional):
     score = replace(SMALL_SCORE, conditional=conditional)
     method = NFERSDE(score=score, lambda_h=0, lambda_f=lambda_f, cells=CELLS)
-    assert moments(method, s, draws=500) == pytest.approx((mean, variance), abs=6e-7)
+    assert exact(method, s, draws=500) == pytest.approx((mean, variance), abs=6e-7)
 
 
 def test_the_euler_maruyama_step_has_the_exact_mean_and_variance():
     method = NFERSDE(lambda_h=0, cells=CELLS, discretisation="euler-maruyama")
-    assert moments(method, 0.5, draws=500) == pytest.approx((0.044458, 0.176707), abs=6e-7)
+    assert exact(method, 0.5, draws=500) == pytest.approx((0.044458, 0.176707), abs=6e-7)
 
 
 def test_low_frequencies_are_not_guided():
     flat = torch.ones(3, SIDE, SIDE, dtype=torch.float64) / sqrt(3 * SIDE**2)
     method = NFERSDE(lambda_h=0, lambda_f=2.0, cells=CELLS)
-    assert moments(method, 0.5, 500, flat) == pytest.approx((0.281210, 0.246017), abs=6e-7)
+    assert exact(method, 0.5, 500, flat) == pytest.approx((0.281210, 0.246017), abs=6e-7)
 
 
 def test_fresh_noise_for_the_source_keeps_the_mean_and_lowers_the_variance():
     method = NFERSDE(lambda_h=0, lambda_f=2.0, cells=CELLS, resample_source_noise=True)
-    mean, variance = moments(method, 0.5, draws=1000)
+    mean, variance = exact(method, 0.5, draws=1000)
     assert mean == pytest.approx(-0.213382, abs=6e-7)
     assert variance == pytest.approx(0.070, abs=2e-3)
 
@@ -122,7 +90,7 @@ def test_fresh_noise_for_the_source_keeps_the_mean_and_lowers_the_variance():
 @pytest.mark.parametrize("steps", [25, 100, 250])
 def test_fewer_steps_keep_the_total_guidance(steps):
     method = NFERSDE(lambda_h=0, cells=CELLS, steps=steps)
-    mean, _ = moments(method, 0.5, draws=steps)
+    mean, _ = exact(method, 0.5, draws=steps)
     assert mean == pytest.approx(0.044521, abs=3 / steps / 4)
 
 
@@ -133,7 +101,7 @@ def test_more_guidance_never_takes_high_frequencies_farther_from_the_source():
     for lambda_f in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0):
         method = NFERSDE(lambda_h=0, lambda_f=lambda_f, cells=CELLS, steps=100)
         networks = {"score": Gaussian(MU * pattern, 0.5)}
-        noise = UnitNoise(1, pattern)
+        noise = UnitNoise(0, pattern)
         noise.normal = lambda *shape: torch.zeros(1, *shape, dtype=torch.float64)
         out = method.translate(vis, networks, noise)
         energies.append(frequency_energy(out, vis, SIDE // CELLS, "linear").item())

@@ -1,9 +1,4 @@
-"""The reverse process against the exact Gaussian model.
-
-For faces distributed as N(mu, s^2) in every pixel the best noise predictor is known, and with it each step is an affine
-map of the state. An output is then an affine function of the noise that was drawn; its coefficients are read off the
-sampler itself by feeding it one unit of noise at a time, so that means and variances are exact, not estimated.
-"""
+"""The reverse process against the exact Gaussian model."""
 
 from __future__ import annotations
 
@@ -12,25 +7,11 @@ from math import log, sqrt
 
 import pytest
 import torch
+from exact_gaussian import MU, SOURCE, UnitNoise
 
 from nferbench import UsageError
 from nferbench_methods.diffusion import sampling
 from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb, respace
-
-MU, SOURCE = 0.3, -0.6
-
-
-class UnitNoise:
-    """Draw number j is 1 for image j + 1 and 0 for all others, so that image 0 sees no noise at all."""
-
-    def __init__(self, images):
-        self.images, self.draws = images, 0
-
-    def normal(self, *shape):
-        z = torch.zeros(self.images, *shape, dtype=torch.float64)
-        z[self.draws + 1] = 1
-        self.draws += 1
-        return z
 
 
 def gaussian_score(mu, s):
@@ -43,6 +24,9 @@ def gaussian_score(mu, s):
     return score
 
 
+ONE = torch.ones((), dtype=torch.float64)
+
+
 def moments(outputs):
     """Mean and variance of the outputs of a sampler that was fed `UnitNoise`."""
     first = outputs[:, 0, 0, 0]
@@ -52,7 +36,7 @@ def moments(outputs):
 def run(schedule, score, *, source=None, **choices):
     """Sample from a perturbed source, or from noise without one; mean and variance of the output."""
     levels = sampling.levels(schedule, "cpu")
-    noise = UnitNoise(len(levels) + 1)
+    noise = UnitNoise(len(levels), ONE)
     e = noise.normal(1, 1, 1)
     x = e if source is None else perturb(torch.full_like(e, source), e, levels[-1].alpha_bar)
     choices = {"mean": sampling.ancestral_mean, "deviation": sampling.fixed_small} | choices
@@ -72,7 +56,7 @@ def test_the_two_forms_of_the_mean_agree_where_nothing_is_clamped():
 
 def test_the_clamped_mean_ends_inside_the_range_whatever_the_network_says():
     levels = sampling.levels(respace(linear_schedule(), 20), "cpu")
-    noise = UnitNoise(30)
+    noise = UnitNoise(29, ONE)
     x = 5 * torch.randn(30, 3, 2, 2, dtype=torch.float64)
     wild = lambda x, level: (20 * torch.randn(x.shape, dtype=x.dtype), None)  # noqa: E731
     out = sampling.reverse(x, levels, wild, noise, mean=sampling.clamped_mean, deviation=sampling.fixed_small)
@@ -209,7 +193,7 @@ def test_something_done_after_each_step_can_be_ilvr(range_t, expected):
     """With an averaging filter that keeps a flat image whole, ILVR replaces the state by the perturbed reference."""
     schedule = respace(linear_schedule(), 100)
     levels = sampling.levels(schedule, "cpu")
-    noise = UnitNoise(2 * len(levels) + 1)
+    noise = UnitNoise(2 * len(levels), ONE)
 
     def exchange(x, level):
         if level.k <= range_t:
@@ -227,7 +211,7 @@ def test_something_done_after_each_step_can_be_ilvr(range_t, expected):
 def test_a_start_one_level_above_the_loop_can_be_t2v_ddpm(s, mean):
     schedule = respace(linear_schedule(), 100)
     levels = sampling.levels(head(schedule, 60), "cpu")
-    noise = UnitNoise(61)
+    noise = UnitNoise(60, ONE)
     e = noise.normal(1, 1, 1)
     x = perturb(torch.full_like(e, SOURCE), e, schedule.alpha_bar[60].item())
     out = sampling.reverse(
@@ -241,5 +225,7 @@ def test_no_levels_give_the_start_back():
     x = torch.randn(1, 3, 4, 4)
     levels = sampling.levels(head(linear_schedule(), 0), "cpu")
     score = gaussian_score(MU, 0.5)
-    out = sampling.reverse(x, levels, score, UnitNoise(1), mean=sampling.ancestral_mean, deviation=sampling.fixed_small)
+    out = sampling.reverse(
+        x, levels, score, UnitNoise(0, ONE), mean=sampling.ancestral_mean, deviation=sampling.fixed_small
+    )
     assert out is x

@@ -8,6 +8,7 @@ import torch
 from nferbench import UsageError
 from nferbench_methods.diffusion.schedule import (
     head,
+    linear_between,
     linear_schedule,
     log_variance_range,
     perturb,
@@ -28,6 +29,30 @@ def test_the_linear_schedule_has_the_published_noise_levels(i, alpha_bar):
 def test_a_linear_schedule_of_other_length_scales_its_betas():
     schedule = linear_schedule(500)
     assert schedule.beta[0].item() == pytest.approx(2e-4) and schedule.beta[-1].item() == pytest.approx(4e-2)
+
+
+def test_the_schedule_of_sr3_has_the_published_noise_levels():
+    schedule = linear_between(1e-6, 1e-2, 2000)
+    assert schedule.alpha_bar[999].item() == pytest.approx(0.08178379, abs=5.001e-9)
+    assert schedule.alpha_bar[1999].item() == pytest.approx(4.38598e-5, abs=5.001e-11)
+    roots = torch.cat([torch.ones(1, dtype=torch.float64), schedule.alpha_bar]).sqrt()
+    assert len(roots) == 2001 and roots[0] == 1 and (roots.diff() < 0).all()
+    assert roots[-1].item() == pytest.approx(0.00662267, abs=5.001e-9)
+
+
+@pytest.mark.parametrize(("steps", "left"), [(100, 0.605), (200, 0.367), (500, 0.081)])
+def test_betas_between_two_ends_are_not_scaled_with_their_number(steps, left):
+    short = linear_between(1e-6, 1e-2, steps)
+    assert (short.beta[0].item(), short.beta[-1].item()) == pytest.approx((1e-6, 1e-2))
+    assert short.alpha_bar[-1].item() == pytest.approx(left, abs=6e-4)
+    full = linear_between(1e-6, 1e-2, 2000)
+    assert respace(full, steps).alpha_bar[-1] == full.alpha_bar[-1]  # what respacing keeps and fewer betas do not
+
+
+@pytest.mark.parametrize("steps", [250, 1000, 4000])
+def test_the_scaled_schedule_is_the_one_between_its_scaled_ends(steps):
+    scaled, plain = linear_schedule(steps), linear_between(1e-4 * (1000 / steps), 2e-2 * (1000 / steps), steps)
+    assert torch.equal(scaled.beta, plain.beta) and torch.equal(scaled.alpha_bar, plain.alpha_bar)
 
 
 def test_respacing_to_100_keeps_the_indices_of_the_published_code():

@@ -58,6 +58,14 @@ class Picture:
     cropped: bool = False  # True where `pixels` is already the square face
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something that a check of a copy of a data set found."""
+
+    text: str  # one line
+    serious: bool = False  # True where the copy should not be used as it is
+
+
 class FaceDataset(ABC):
     """A source of faces. Subclasses are frozen dataclasses; raise `version` when the same fields give other faces."""
 
@@ -76,6 +84,19 @@ class FaceDataset(ABC):
             UsageError: no root, or nothing under it looks like this data set.
             DataError: the data contradict themselves (two files of one modality under one pair, an unsafe path).
         """
+
+    def base(self, root: Path | None) -> Path | None:
+        """The folder that `Face.files` are relative to, for the data root given, if any."""
+        return root
+
+    def findings(self, listing: Listing, root: Path | None) -> tuple[Finding, ...]:
+        """What a user should know of this copy: how it differs from the published counts, how its pairs came about.
+
+        Args:
+            listing: what `listing(root)` returned.
+            root: the data root.
+        """
+        return ()
 
     @abstractmethod
     def load(self, face: Face, root: Path | None, size: int) -> Picture:

@@ -72,7 +72,7 @@ class ManifestDataset(FaceDataset):
         pixels = read_image(image)
         if face.modality == "nir":
             pixels = luminance(pixels)
-        return Picture(pixels, _read_landmarks(sides[0]) if sides else None, face.box)
+        return Picture(pixels, read_landmarks(sides[0]) if sides else None, face.box)
 
     def base(self, root: Path | None) -> Path:
         """The folder that `Face.files` are relative to."""
@@ -175,11 +175,6 @@ def dataset_from_path(path: Path) -> FaceDataset:
     return replace(dataset, licence=sidecar.licence)
 
 
-def root_of(dataset: FaceDataset, root: Path | None) -> Path | None:
-    """The folder that a data set's `Face.files` are relative to, where `root` is the data root given, if any."""
-    return dataset.base(root) if isinstance(dataset, ManifestDataset | FolderDataset) else root
-
-
 def _counts(faces: list[Face]) -> dict[str, int]:
     return {
         "images": len(faces),
@@ -203,7 +198,12 @@ def _last_frames(rows: list[Row], n: int) -> set[int]:
     }
 
 
-def _read_landmarks(path: Path) -> NDArray[np.float32]:
+def read_landmarks(path: Path) -> NDArray[np.float32]:
+    """The 68 landmarks of a face, (68, 2) x, y in pixels, NaN where missing, from an .npy file.
+
+    Raises:
+        DataError: not an .npy file, or not of this shape.
+    """
     import numpy as np
 
     try:

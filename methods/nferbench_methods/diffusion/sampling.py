@@ -5,6 +5,7 @@ deviation, and something to do after each step:
 
     SDEdit       perturbed VIS   score                      ancestral_mean
     ILVR         noise           score                      clamped_mean     exchange the low frequencies after a step
+    SR3          noise           score of [c, x]            clamped_mean     (told the noise level, not the index)
     EGSDE        perturbed VIS   guided(score, gradient)    ancestral_mean
     T2V-DDPM     perturbed VIS   score of [x, c]            clamped_mean
     NFER-SDE     perturbed VIS   guided(score of [x, c])    ancestral_mean
@@ -14,7 +15,7 @@ All numbers of a step are Python floats worked out before the loop; nothing in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from typing import final
@@ -154,3 +155,10 @@ def learned_range(v: Tensor | None, level: Level) -> Tensor:
         raise UsageError("variance 'learned-range' needs a score network with learned_variance; use 'fixed-small'")
     smallest, largest = log(level.posterior_variance), log(level.beta)
     return (v * ((largest - smallest) / 4) + (largest + smallest) / 4).exp()
+
+
+DEVIATIONS: Mapping[str, Deviation] = {
+    "fixed-small": fixed_small,
+    "fixed-large": fixed_large,
+    "learned-range": learned_range,
+}

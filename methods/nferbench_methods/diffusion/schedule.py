@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nferbench.errors import UsageError
 
-TRAIN_STEPS = 1000  # steps of the schedule on which every network here is trained
+TRAIN_STEPS = 1000  # steps of the schedule on which every network but SR3's is trained
 
 
 @final
@@ -37,7 +37,12 @@ class Schedule:
 def linear_schedule(steps: int = TRAIN_STEPS) -> Schedule:
     """The linear schedule of Ho et al. 2020: beta from 1e-4 to 0.02 at 1000 steps, scaled by 1000/steps otherwise."""
     scale = 1000 / steps
-    beta = torch.linspace(scale * 1e-4, scale * 2e-2, steps, dtype=torch.float64)
+    return linear_between(scale * 1e-4, scale * 2e-2, steps)
+
+
+def linear_between(first: float, last: float, steps: int) -> Schedule:
+    """A schedule whose beta rises evenly from `first` to `last`, whatever the number of steps."""
+    beta = torch.linspace(first, last, steps, dtype=torch.float64)
     return Schedule(torch.arange(steps), beta, (1 - beta).cumprod(0))
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
-from nferbench import Batch, FaceSpec, Learner, NetworkRecipe
+from nferbench import Batch, FaceSpec, Learner, NetworkRecipe, UsageError
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
+
+
+Variance = Literal["fixed-small", "fixed-large", "learned-range"]  # of a reverse step
 
 
 @final
@@ -116,3 +119,13 @@ UNCONDITIONAL_SCORE = ScoreRecipe(
     ema=0.9999,
     flip=True,
 )
+
+
+def check_variance(method: str, variance: Variance, score: ScoreRecipe) -> None:
+    """Refuse a learned variance where the network has none.
+
+    Raises:
+        UsageError: `variance` is "learned-range" and `score` was told not to learn it.
+    """
+    if variance == "learned-range" and not score.learned_variance:
+        raise UsageError(f"{method}: variance 'learned-range' needs score.learned_variance; set it or 'fixed-small'")

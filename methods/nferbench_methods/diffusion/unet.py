@@ -18,8 +18,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from nferbench.errors import UsageError
-
-CPU_GROUP = 4  # images evaluated together on a CPU
+from nferbench_methods.diffusion.groups import in_groups
 
 
 def norm_groups(width: int) -> int:
@@ -108,14 +107,7 @@ class TimeUNet(nn.Module):
         """
         if self.training or x.device.type != "cpu":
             return self._evaluate(x, t)
-        # A CPU's kernels, and with them the last bits, depend on the batch size. In groups of fixed size, the last one
-        # filled up, an image gets the same bits whatever batch it came in; from some size on this costs no time.
-        missing = -len(x) % CPU_GROUP
-        times = t.expand(len(x))
-        if missing:
-            x, times = (torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])]) for tensor in (x, times))
-        groups = zip(torch.split(x, CPU_GROUP), torch.split(times, CPU_GROUP), strict=True)
-        return torch.cat([self._evaluate(*group) for group in groups])[: len(x) - missing]
+        return in_groups(self._evaluate, x, t)
 
     def _evaluate(self, x: Tensor, t: Tensor) -> Tensor:
         net = self.net

@@ -1,4 +1,8 @@
-"""Adversarial losses on patch logits, with cross entropy (Isola et al. 2017, Section 3.1 and the authors' code)."""
+"""Adversarial losses on patch scores.
+
+Cross entropy is that of Isola et al. 2017, Section 3.1, and the authors' code; least squares that of Mao et al., "Least
+Squares Generative Adversarial Networks" (ICCV 2017), which later image translators took up.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +24,8 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 def generator_loss(fake: Tensor) -> Tensor:
     """Cross entropy of fake logits to 1, a mean over all patches: the form that does not saturate."""
     return binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
+
+
+def least_squares(scores: Tensor, target: float) -> Tensor:
+    """Squared difference of raw scores (no sigmoid) to a constant, a mean over all patches and images."""
+    return (scores - target).square().mean()

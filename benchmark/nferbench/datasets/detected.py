@@ -1,0 +1,51 @@
+"""A data set whose faces a detector has yet to find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+from nferbench.datasets.base import Face, FaceDataset, Finding, Listing, Picture
+from nferbench.detectors import FaceDetector
+from nferbench.errors import DataError
+
+
+@final
+@dataclass(frozen=True)
+class Detected(FaceDataset):
+    """Another data set, with box and landmarks of each picture from a detector instead of from the data.
+
+    Where a picture shows several faces the largest is meant. A picture in which none is found is left out and named,
+    as one that cannot be read is. Pictures that are already the square face are handed on as they are.
+    """
+
+    inner: FaceDataset
+    detector: FaceDetector
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.inner.name
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        return self.inner.title
+
+    def listing(self, root: Path | None) -> Listing:
+        return replace(self.inner.listing(root), landmarks=self.detector.points)
+
+    def base(self, root: Path | None) -> Path | None:
+        return self.inner.base(root)
+
+    def findings(self, listing: Listing, root: Path | None) -> tuple[Finding, ...]:
+        return self.inner.findings(listing, root)
+
+    def load(self, face: Face, root: Path | None, size: int) -> Picture:
+        picture = self.inner.load(face, root, size)
+        if picture.cropped:
+            return replace(picture, landmarks=None)
+        found = self.detector.find(picture.pixels)
+        if not found:
+            raise DataError(f"no face found by {self.detector.name}")
+        largest = max(found, key=lambda detection: detection.area)
+        return replace(picture, box=largest.box, landmarks=largest.landmarks)
