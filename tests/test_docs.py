@@ -67,12 +67,13 @@ def test_the_readme_lists_every_method_command_and_data_set() -> None:
     plugins = load_plugins(installed=False)
     for name in (*plugins.translators, *plugins.datasets, *plugins.fer_models):
         assert f"`{name}`" in text, name
-    tree = ast.parse((ROOT / "benchmark" / "nferbench" / "cli.py").read_text("utf-8"))
-    commands = [
-        node.name.replace("_", "-")
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and any("app.command" in ast.unparse(d) for d in node.decorator_list)
-    ]
+    commands = []
+    for file, start in (("cli.py", "app.command"), ("cli_data.py", "data.command")):
+        tree = ast.parse((ROOT / "benchmark" / "nferbench" / file).read_text("utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and any(start in ast.unparse(d) for d in node.decorator_list):
+                commands.append(node.name.replace("data_", "data ").replace("_", "-"))
+    assert len(commands) == 10
     for name in commands:
         assert f"nferbench {name}" in text, name
 

@@ -21,7 +21,17 @@ from nferbench.translator import Translator
 from nferbench.values import replaced
 
 TableName = Literal["comparison", "ablation"]
-SETTINGS: dict[str, type] = {"size": int, "folds": int, "seed": int, "crop": str, "detector": str, "fer": str}
+Division = Literal["folds", "repeats"]  # as in `nferbench.folds`, which needs numpy
+DIVISIONS = ("folds", "repeats")
+SETTINGS: dict[str, type] = {
+    "size": int,
+    "folds": int,
+    "division": str,
+    "seed": int,
+    "crop": str,
+    "detector": str,
+    "fer": str,
+}
 SECTIONS = {"methods": "methods", "datasets": "data sets", "fer-models": "FER models", "detectors": "face detectors"}
 LISTS = ("ablation", "rows", "plugins")
 GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison"}  # what else --methods understands
@@ -45,6 +55,7 @@ class Settings:
     preset: str
     size: int  # side of the faces in pixels
     folds: int
+    division: Division
     seed: int
     crop: str  # crop recipe, see `nferbench.crops`
     detector: FaceDetector | None  # finds the faces of both data sets; None takes them where the data say
@@ -63,6 +74,7 @@ class Request:
     extra: str | None = None  # a data set, a path, or "none"
     preset: str | None = None  # a name or the path of a YAML file
     folds: int | None = None
+    division: str | None = None
     seed: int | None = None
     fer: str | None = None
     detector: str | None = None
@@ -131,12 +143,13 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
             content[section] = entries
     chosen = {
         name: getattr(request, name)
-        for name in ("folds", "seed", "fer", "detector", "crop")
+        for name in ("folds", "division", "seed", "fer", "detector", "crop")
         if getattr(request, name) is not None
     }
     values: dict[str, Any] = {
         "size": 256,
         "folds": 5,
+        "division": "folds",
         "seed": 0,
         "crop": "given",
         "detector": "given",
@@ -151,6 +164,8 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         problems.append(f"folds must be at least 2, not {values['folds']}")
     if isinstance(values["size"], int) and not 16 <= values["size"] <= 1024:
         problems.append(f"size must be 16 to 1024 pixels, not {values['size']}")
+    if values["division"] not in DIVISIONS:
+        problems.append(f"unknown division '{values['division']}'; known: {', '.join(DIVISIONS)}")
     if values["crop"] not in CROPS:
         problems.append(f"unknown crop '{values['crop']}'; known: {', '.join(CROPS)}")
 
@@ -175,7 +190,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     rows = _rows(request.methods, content, translators, plugins.translators, problems)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
-    sizes = {name: values[name] for name in ("size", "folds", "seed", "crop")}
+    sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop")}
     label = preset if preset in presets() else Path(preset).stem
     return Settings(preset=label, dataset=dataset, extra=extra, fer=fer, detector=detector, rows=rows, **sizes)
 

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from nferbench.plan import Status
+from nferbench.plan import Status, Work
 from nferbench.stages import Stage, readable
 from nferbench.worker import Finished
 
@@ -30,6 +30,16 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def split_lines(work: Work) -> list[str]:
+    """The test subjects of every fold, and the fingerprint of all their lists."""
+    lines = []
+    for cell in work.rows[0].folds:
+        if cell.recognition is not None:
+            test = cell.recognition.fold.test
+            lines.append(f"fold {cell.fold}: {len(test)} of {work.subjects} subjects are tested: {' '.join(test)}")
+    return [*lines, f"fingerprint of these splits: {work.splits}"]
 
 
 def amount(size: float) -> str:

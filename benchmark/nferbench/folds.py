@@ -7,12 +7,15 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from nferbench.datasets.base import Face
 from nferbench.datasets.labels import CLASSES
 from nferbench.errors import DataError, UsageError
+
+Division = Literal["folds", "repeats"]
 
 UNKNOWN = "?"  # the subject of faces whose identity is unknown: they may train, never be split or tested
 
@@ -28,6 +31,7 @@ class Fold:
     index: int  # from 0
     count: int = 5  # folds in all; 5 trains on 80 % and tests on 20 %
     seed: int = 0  # of the shuffle
+    draw: bool = False  # a random draw of its own, so that a person may be tested in several or in none
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
@@ -55,12 +59,15 @@ def classes_of(faces: Iterable[Face]) -> tuple[str, ...]:
     return tuple(name for name in CLASSES if name in present)
 
 
-def folds_of(faces: Sequence[Face], count: int = 5, seed: int = 0) -> tuple[Fold, ...]:
-    """All folds of a data set: `count` shuffled ones, or those that the split column of its manifest fixes."""
+def folds_of(faces: Sequence[Face], count: int = 5, seed: int = 0, division: Division = "folds") -> tuple[Fold, ...]:
+    """All folds of a data set: `count` shuffled ones, or those that the split column of its manifest fixes.
+
+    With division "repeats" each is an independent draw of one part in `count` of the subjects.
+    """
     fixed = _fixed_tests(faces)
     if fixed:
         return tuple(Fold(index, len(fixed), 0) for index in range(len(fixed)))
-    return tuple(Fold(index, count, seed) for index in range(count))
+    return tuple(Fold(index, count, seed, draw=division == "repeats") for index in range(count))
 
 
 def split(faces: Iterable[Face], fold: Fold) -> Split:
@@ -68,7 +75,8 @@ def split(faces: Iterable[Face], fold: Fold) -> Split:
 
     A split column in the manifest decides alone: fold numbers give as many folds as there are numbers, in their
     order, and train/test gives fold 0 only. Otherwise the subjects, sorted and then shuffled with the fold's seed, are
-    dealt into `count` test parts whose sizes differ by at most one. Faces of unknown subject always train.
+    dealt into `count` test parts whose sizes differ by at most one; or, for a draw, one part in `count` of them is
+    drawn with the fold's seed and index. Faces of unknown subject always train.
 
     Args:
         faces: all faces of the data set, in any order.
@@ -93,8 +101,12 @@ def split(faces: Iterable[Face], fold: Fold) -> Split:
             raise DataError(
                 f"{_people(len(subjects))} cannot make {fold.count} folds; use fewer folds or more subjects"
             )
-        order = np.random.default_rng(fold.seed).permutation(len(subjects))
-        test = {subjects[i] for i in order[fold.index :: fold.count]}
+        if fold.draw:
+            order = np.random.default_rng([fold.seed, fold.index]).permutation(len(subjects))
+            test = {subjects[i] for i in order[: max(1, round(len(subjects) / fold.count))]}
+        else:
+            order = np.random.default_rng(fold.seed).permutation(len(subjects))
+            test = {subjects[i] for i in order[fold.index :: fold.count]}
     unknown = {face.subject for face in faces} & {UNKNOWN}
     return Split(tuple(sorted((set(subjects) | unknown) - test)), tuple(sorted(test)))
 

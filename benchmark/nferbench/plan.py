@@ -130,8 +130,8 @@ def plan_work(
     wanted = range(settings.folds) if not only else sorted(only)
     if missing := [fold for fold in wanted if not 0 <= fold < settings.folds]:
         raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {settings.folds - 1}")
-    faces, listing = _prepare(settings, settings.dataset, roots, store)
-    divisions = folds_of(listing.faces, settings.folds, settings.seed)
+    faces, listing = faces_stage(settings, settings.dataset, roots, store)
+    divisions = folds_of(listing.faces, settings.folds, settings.seed, settings.division)
     notes = check_folds(listing.faces, divisions)
     folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
     notes += _dropped(settings.dataset, listing.dropped)
@@ -144,7 +144,7 @@ def plan_work(
     extra: PrepareFaces | None = None
     extra_modalities: set[str] = set()
     if settings.extra is not None:
-        extra, extra_listing = _prepare(settings, settings.extra, roots, store)
+        extra, extra_listing = faces_stage(settings, settings.extra, roots, store)
         listings[extra] = extra_listing
         notes += _dropped(settings.extra, extra_listing.dropped)
         usable = [face for face in extra_listing.faces if face.expression in classes]
@@ -209,7 +209,8 @@ def _translated(face: Face, stage: Translate, nir: Set[str]) -> bool:
 def networks_of(translator: Translator, faces: PrepareFaces, fold: HeldOut, seed: int) -> tuple[TrainNetwork, ...]:
     """The trainings that a translator needs on a fold, in the order of sorted roles."""
     networks = translator.networks()
-    return tuple(TrainNetwork(networks[role], faces, fold, seed, role) for role in sorted(networks))
+    called = {role: recipe.title or role for role, recipe in networks.items()}
+    return tuple(TrainNetwork(networks[role], faces, fold, seed, called[role]) for role in sorted(networks))
 
 
 def statuses(work: Work, store: Store) -> list[Status]:
@@ -239,9 +240,14 @@ def _status(stage: Stage, store: Store, known: list[Entry]) -> Status:
     return Status(stage, "to run", "; ".join(nearest))
 
 
-def _prepare(
+def faces_stage(
     settings: Settings, dataset: FaceDataset, roots: Mapping[str, Path], store: Store
 ) -> tuple[PrepareFaces, Listing]:
+    """The stage that prepares a data set, and its listing.
+
+    Raises:
+        DataError: there is no usable face.
+    """
     root = roots.get(dataset.name)
     listing = dataset.listing(root)
     if not listing.faces:

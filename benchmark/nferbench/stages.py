@@ -103,7 +103,7 @@ class TrainNetwork(Stage):
     faces: PrepareFaces
     fold: HeldOut
     seed: int
-    role: str = dataclasses.field(default="network", compare=False)  # what the first method that asks calls it
+    role: str = dataclasses.field(default="network", compare=False)  # what it is called in lists
 
     def needs(self) -> tuple[Stage, ...]:
         return (self.faces,)

@@ -80,6 +80,11 @@ class NetworkRecipe(ABC):
     batch_size: int  # pairs per update
 
     @property
+    def title(self) -> str:
+        """What the network is called in lists of work: letters, digits and dashes; "" takes the role."""
+        return ""
+
+    @property
     def paired(self) -> bool:
         """Whether the training may know which NIR face belongs to which VIS face.
 

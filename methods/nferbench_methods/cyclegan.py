@@ -44,6 +44,10 @@ class CycleGANRecipe(NetworkRecipe):
     jitter: float = 286 / 256  # side to which faces are enlarged before the random crop, as a multiple; 1 only flips
 
     @property
+    def title(self) -> str:
+        return "cyclegan"
+
+    @property
     def paired(self) -> bool:
         # Deviation: the authors' code draws the face of the second domain with replacement at every update. Here both
         # domains are shuffled apart, so that an epoch shows every NIR face once, as it does to the paired methods.

@@ -45,6 +45,10 @@ class HiFaceGANRecipe(NetworkRecipe):
     epochs: int = 50  # passes over the pairs; constant rate in the first 3/5, linear decay in the rest
     batch_size: int = 2  # pairs per update
 
+    @property
+    def title(self) -> str:
+        return "hifacegan"
+
     def ready(self) -> None:
         from nferbench.weights import Missing, find
 

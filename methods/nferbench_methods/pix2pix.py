@@ -37,6 +37,10 @@ class Pix2PixRecipe(NetworkRecipe):
     batch_size: int = 1  # pairs per update; only at 1 do training and translation normalise alike
     jitter: float = 286 / 256  # side to which faces are enlarged before the random crop, as a multiple; 1 only flips
 
+    @property
+    def title(self) -> str:
+        return "pix2pix"
+
     def build(self, faces: FaceSpec) -> nn.Module:
         from nferbench_methods.gan.networks import SMALLEST_JUDGED, UNetGenerator, initialise
 

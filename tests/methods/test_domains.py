@@ -38,7 +38,7 @@ def test_the_network_has_the_number_of_parameters_of_the_authors_code(classes, c
     assert sum(parameter.numel() for parameter in network.encoder.parameters()) == 52_761_088
 
 
-def test_features_are_the_middle_of_the_network_at_an_eighth_of_a_thirty_second():
+def test_features_are_512_maps_of_8_by_8_positions():
     with torch.device("meta"):
         network = DomainRecipe().build(FaceSpec(256))
         features = network(torch.empty(2, 3, 256, 256), torch.empty(1, dtype=torch.long))
@@ -307,7 +307,7 @@ def test_no_gradient_goes_through_the_source_or_into_the_weights():
     class Features(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.weight, self.tracked = torch.nn.Parameter(torch.ones(1), requires_grad=False), []
+            self.weight, self.tracked = torch.nn.Parameter(torch.ones(1)), []
 
         def forward(self, x, t):
             out = self.weight * x * x

@@ -89,6 +89,10 @@ class FaceDataset(ABC):
         """The folder that `Face.files` are relative to, for the data root given, if any."""
         return root
 
+    def problems(self, root: Path | None) -> list[str]:
+        """All that keeps the data from being listed, one line each, where `listing` would tell only the first ones."""
+        return []
+
     def findings(self, listing: Listing, root: Path | None) -> tuple[Finding, ...]:
         """What a user should know of this copy: how it differs from the published counts, how its pairs came about.
 

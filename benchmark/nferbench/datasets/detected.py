@@ -37,6 +37,9 @@ class Detected(FaceDataset):
     def base(self, root: Path | None) -> Path | None:
         return self.inner.base(root)
 
+    def problems(self, root: Path | None) -> list[str]:
+        return self.inner.problems(root)
+
     def findings(self, listing: Listing, root: Path | None) -> tuple[Finding, ...]:
         return self.inner.findings(listing, root)
 

@@ -39,6 +39,9 @@ class LargeHfeDataset(FaceDataset):
     def base(self, root: Path | None) -> Path:
         return self.manifest.base(root)
 
+    def problems(self, root: Path | None) -> list[str]:
+        return self.manifest.problems(root)
+
     def findings(self, listing: Listing, root: Path | None) -> tuple[Finding, ...]:
         faces = listing.faces
         found = [_tested(faces)]

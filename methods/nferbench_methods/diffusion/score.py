@@ -45,6 +45,10 @@ class ScoreRecipe(NetworkRecipe):
     checkpointing: bool = field(default=False, compare=False)  # recompute activations: a third slower, far less memory
 
     @property
+    def title(self) -> str:
+        return "c-v2n" if self.conditional else "u-nir"
+
+    @property
     def paired(self) -> bool:
         return self.conditional
 

@@ -52,6 +52,10 @@ class SR3Recipe(NetworkRecipe):
     # Deviation: mirroring is the code's; the paper blurs the condition, which would hide what VIS faces have to tell.
     flip: bool = True  # mirror half of the faces, VIS and NIR together
 
+    @property
+    def title(self) -> str:
+        return "sr3"
+
     def build(self, faces: FaceSpec) -> nn.Module:
         from nferbench_methods.diffusion.sr3_unet import SR3UNet
 

@@ -1,0 +1,113 @@
+"""The commands under `nferbench data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nferbench.errors import DataError
+from nferbench.options import Change, Crop, DataRoot, Dataset, Detector, Extra, Jobs, Plugin, Preset, Workspace
+from nferbench.speech import complain, default_jobs, reporter, say, setup_of, tell_failures, tell_left_out
+
+if TYPE_CHECKING:
+    from nferbench.stages import PrepareFaces
+    from nferbench.store import Store
+
+data = typer.Typer(no_args_is_help=True, help="Look at data sets, and prepare them.")
+
+
+@data.command("verify")
+def data_verify(
+    dataset: Annotated[str, typer.Argument(help="A name (nferbench datasets), a manifest .csv or a folder.")],
+    data_root: DataRoot = [],  # noqa: B006
+    preset: Preset = None,
+    detector: Detector = None,
+    crop: Crop = None,
+    change: Change = [],  # noqa: B006
+    plugin: Plugin = [],  # noqa: B006
+    workspace: Workspace = Path("runs"),
+) -> None:
+    """Count what a copy of a data set holds, compare it with what is published, and crop some of its faces.
+
+    The contact sheet is for your own eyes: licences of face data hardly ever allow to show it.
+    """
+    from nferbench.config import Request, resolve
+    from nferbench.plan import data_roots
+    from nferbench.plugins import load_plugins
+    from nferbench.store import open_workspace
+    from nferbench.verify import verify
+
+    request = Request(dataset, ("none",), "none", preset, detector=detector, crop=crop, changes=tuple(change))
+    settings = resolve(request, tell_failures(load_plugins(plugin)))
+    if settings.detector is not None:
+        settings.detector.ready()
+    roots = data_roots(data_root, [settings.dataset])
+    verdict = verify(settings.dataset, roots.get(settings.dataset.name), settings.size, settings.crop)
+    for line in verdict.lines:
+        say(line)
+    if verdict.sheet is not None:
+        from PIL import Image
+
+        path = open_workspace(workspace).workspace / "verify" / f"{settings.dataset.name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(verdict.sheet).save(path)
+        say(f"contact sheet: {path}")
+    if not verdict.usable:
+        raise typer.Exit(1)
+
+
+@data.command("prepare")
+def data_prepare(
+    dataset: Dataset = "synthetic-hfe",
+    data_root: DataRoot = [],  # noqa: B006
+    extra: Extra = None,
+    preset: Preset = None,
+    detector: Detector = None,
+    crop: Crop = None,
+    change: Change = [],  # noqa: B006
+    plugin: Plugin = [],  # noqa: B006
+    workspace: Workspace = Path("runs"),
+    jobs: Jobs = None,
+) -> None:
+    """Decode and crop a data set and its extra set once, as a run with the same options would.
+
+    nferbench data prepare --dataset oulu-casia --extra cfee --data-root DATA
+    """
+    from nferbench.config import Request, resolve
+    from nferbench.plan import data_roots, faces_stage
+    from nferbench.plugins import load_plugins
+    from nferbench.runner import run_stages
+    from nferbench.stages import readable
+    from nferbench.store import open_workspace
+
+    store = open_workspace(workspace)
+    plugins = tell_failures(load_plugins(plugin))
+    request = Request(dataset, ("none",), extra, preset, detector=detector, crop=crop, changes=tuple(change))
+    settings = resolve(request, plugins)
+    if settings.detector is not None:
+        settings.detector.ready()
+    sets = [each for each in (settings.dataset, settings.extra) if each is not None]
+    roots = data_roots(data_root, sets)
+    stages = [faces_stage(settings, each, roots, store)[0] for each in sets]
+    wanted = [stage for stage in stages if _missing(stage, store)]
+    setup = setup_of(store, roots, plugins, "cpu", 1)
+    with reporter(wanted) as show:
+        outcome = run_stages(wanted, setup, store, show, jobs=jobs or default_jobs("cpu"))
+    for stage, finished in outcome.failed.items():
+        complain(f"{readable(stage)}: {finished.status}: {finished.reason}")
+    if outcome.failed:
+        raise typer.Exit(1)
+    tell_left_out(stages, store)
+    for stage in stages:
+        say(f"{readable(stage)}: {store.path(stage)}")
+
+
+def _missing(stage: PrepareFaces, store: Store) -> bool:
+    """Whether a data set is yet to be prepared; what is damaged is set aside."""
+    try:
+        return store.find(stage) is None
+    except DataError as error:
+        say(f"damaged: {error}; set aside in {store.set_aside(stage).parent}, doing it again")
+        return True
