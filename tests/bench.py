@@ -164,14 +164,17 @@ def starting() -> None:
 def main() -> None:
     torch.set_num_threads(1)
     print(f"device {DEVICE}, 64 px, batches of {FACES}; ratios are harness / networks alone")
-    changes = (f"methods.nfer-sde.steps={STEPS}",)
+    changes = tuple(
+        f"methods.{name}.steps={STEPS}" for name in ("ilvr", "sr3", "sdedit", "egsde", "t2v-ddpm", "nfer-sde")
+    )
+    changes += ("methods.ilvr.range_t=2", "methods.t2v-ddpm.skip=4")
     rows = resolve(Request(preset="small", methods=("all", "ablation"), changes=changes), load_plugins()).rows
     translators = {row.name: row.translator for row in rows if row.translator.networks()}
     spec = FaceSpec(64, 68)
     for name, translator in translators.items():
         if name != "cond+eh+ef":  # the same value as the method itself
             sampling(name, translator, spec)
-    for name in ("pix2pix", "cond"):
+    for name in ("pix2pix", "cyclegan", "hifacegan", "sr3", "cond"):
         training(name, translators[name], next(iter(translators[name].networks())), spec)
     metrics(spec)
     starting()

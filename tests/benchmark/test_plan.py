@@ -41,6 +41,11 @@ def test_equal_networks_are_trained_once(tmp_path: Path) -> None:
     found = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=names, folds=5)
     # A fold trains pix2pix, two score networks and H; every row on its own would train 1 + 2 + 1 + 1 + 2 + 1 + 2.
     assert (found.trainings, found.trainings_unshared) == (20, 50)
+    whole = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=("all", "ablation", "variants"), only=(2,))
+    networks = [stage.role for stage in whole.stages if isinstance(stage, TrainNetwork)]
+    assert sorted(networks) == [
+        *("c-v2n", "cyclegan", "domains", "heatmaps", "hifacegan", "network", "pix2pix", "sr3", "u-nir")
+    ]
 
 
 def test_a_fold_can_be_run_by_itself_and_is_that_of_the_whole_run(tmp_path: Path) -> None:
@@ -119,7 +124,7 @@ def test_keys_hold_still() -> None:
     }
     faces = PrepareFaces(PLUGINS.datasets["synthetic-hfe"], "content", 256, "given", 68)
     fold = HeldOut(0, ("s000", "s001"))
-    found = {name: digest(describe(rows[name]))[:12] for name in ("none", "pix2pix", "nfer-sde", "baseline")}
+    found = {name: digest(describe(rows[name]))[:12] for name in PINNED if name != "stage"}
     network = TrainNetwork(rows["nfer-sde"].networks()["score"], faces, fold, 0)
     found["stage"] = key(Translate(rows["none"], (network,), faces, "test", fold, 0))[:12]
     assert found == PINNED
@@ -128,6 +133,13 @@ def test_keys_hold_still() -> None:
 PINNED = {
     "none": "cd8de6df72a1",
     "pix2pix": "d743e95ad145",
+    "cyclegan": "355b425eec6c",
+    "hifacegan": "9ca20cad9b97",
+    "ilvr": "5dda722287cd",
+    "sr3": "dcd97ffc2aaf",
+    "sdedit": "ae818326eb91",
+    "egsde": "6418b2eb0555",
+    "t2v-ddpm": "d0dd5e4f005d",
     "nfer-sde": "f2f022487685",
     "baseline": "08ecfec4cd7f",
     "stage": "e6d2a1250b27",
