@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from nferbench.crops import Crop, crop_named, cut, moved
-from nferbench.datasets.base import Dropped, Face, FaceDataset, Modality, Picture
-from nferbench.datasets.images import luminance
+from nferbench.blocks import BLOCK, Block, read_block, write_block
+from nferbench.crops import crop_named
+from nferbench.datasets.base import Dropped, Face, FaceDataset, Modality
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.errors import DataError, PluginError
@@ -21,7 +24,7 @@ from nferbench.errors import DataError, PluginError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BLACK = 10  # mean level (of 255) below which a face counts as black; some official releases contain such files
+BLOCKS = "blocks"  # folder of what is prepared so far
 
 _COLUMNS = ("id", "modality", "subject", "expression", "pair", "split")
 
@@ -43,11 +46,11 @@ def prepare(
     out: Path,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Decode, crop and scale all faces of a data set, one at a time.
+    """Decode, crop and scale all faces of a data set, block by block, on all cores.
 
     Writes images.npy, landmarks.npy (where the data set has landmarks), faces.csv, with one row for each row of the
     arrays, and dropped.csv. A face that cannot be read or cropped, that is black, or whose partner was left out is
-    left out and named with the reason.
+    left out and named with the reason. A preparation that was cut off goes on after its last whole block.
 
     Args:
         dataset: what to prepare.
@@ -55,7 +58,7 @@ def prepare(
         size: side of the crops in pixels.
         crop: name of a crop recipe, see `nferbench.crops`.
         out: the folder to write to.
-        progress: called with (faces done, faces in all) after each face.
+        progress: called with (faces done, faces in all) after each block, from one thread at a time.
 
     Returns:
         Counts, ready for JSON: faces, vis, nir, pairs, subjects, expressions (by name), dropped.
@@ -69,38 +72,43 @@ def prepare(
     listing = dataset.listing(root)
     listed = sorted(listing.faces, key=lambda face: face.id)
     _check_listing(dataset, listed)
-    out.mkdir(parents=True, exist_ok=True)
-    raw = out / "images.raw"
+    (out / BLOCKS).mkdir(parents=True, exist_ok=True)
+
+    def block_of(start: int) -> Block:
+        faces = listed[start : start + BLOCK]
+        path = out / BLOCKS / f"{start:07d}.npz"
+        return read_block(path, faces) or write_block(path, faces, dataset, root, size, recipe, listing.landmarks)
+
+    starts = range(0, len(listed), BLOCK)
     kept: list[Face] = []
-    points: list[NDArray[np.float32]] = []
+    place: dict[str, tuple[Path, int]] = {}  # block and row of each face
+    points: dict[str, NDArray[np.float32]] = {}
     dropped = list(listing.dropped)
-    with raw.open("wb") as file:
-        for done, face in enumerate(listed, 1):
-            try:
-                picture = dataset.load(face, root, size)
-                _check_picture(dataset, face, picture, listing.landmarks)
-                pixels, landmarks = _face(face, picture, recipe, size)
-            except DataError as error:
-                dropped.append(Dropped(face.id, str(error)))
-            else:
+    # Threads: decoding and scaling release the interpreter lock, and a plugin's data set need not be sent anywhere.
+    pool = ThreadPoolExecutor(_cores())
+    try:
+        for start, block in zip(starts, pool.map(block_of, starts), strict=True):
+            for row, index in enumerate(block.kept):
+                face = listed[start + index]
                 kept.append(face)
-                points.append(np.full((listing.landmarks, 2), np.nan, np.float32) if landmarks is None else landmarks)
-                file.write(pixels.tobytes())
-            progress(done, len(listed))
-    row_of = {face.id: row for row, face in enumerate(kept)}
+                place[face.id] = (block.path, row)
+                points[face.id] = block.landmarks[row]
+            dropped += [Dropped(listed[start + index].id, reason) for index, reason in block.dropped.items()]
+            progress(min(start + BLOCK, len(listed)), len(listed))
+    finally:
+        pool.shutdown(cancel_futures=True)
     if is_paired(listed):
         kept, partnerless = partnered(kept)
         dropped += partnerless
     if not kept:
-        raw.unlink()
+        shutil.rmtree(out / BLOCKS)
         raise DataError(f"{dataset.name}: no face can be used: {'; '.join(counted(dropped)[:3]) or 'none is listed'}")
-    rows = [row_of[face.id] for face in kept]
-    _write_images(out / "images.npy", _stored(raw, rows, size), len(rows), size)
-    raw.unlink()
+    _write_images(out / "images.npy", _stored([place[face.id] for face in kept]), len(kept), size)
     if listing.landmarks:
-        np.save(out / "landmarks.npy", np.stack([points[row] for row in rows]))
+        np.save(out / "landmarks.npy", np.stack([points[face.id] for face in kept]))
     _write_csv(out / "faces.csv", _COLUMNS, ([getattr(face, name) for name in _COLUMNS] for face in kept))
     _write_csv(out / "dropped.csv", ("what", "reason"), ((drop.what, drop.reason) for drop in dropped))
+    shutil.rmtree(out / BLOCKS)
     return {**_counts(kept), "dropped": len(dropped)}
 
 
@@ -138,22 +146,6 @@ def pairs(prepared: PreparedFaces, subjects: Collection[str]) -> tuple[NDArray[n
     return np.array(vis, np.int64), np.array([partner[faces[row].pair] for row in vis], np.int64)
 
 
-def _face(
-    face: Face, picture: Picture, recipe: Crop, size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-    """The crop of one face and its landmarks there.
-
-    Raises:
-        DataError: the crop lies outside the picture or is black.
-    """
-    pixels = luminance(picture.pixels) if face.modality == "nir" else picture.pixels
-    square = recipe(picture)
-    crop = cut(pixels, square, size)
-    if crop.mean() < BLACK:
-        raise DataError(f"black (mean level below {BLACK} of 255)")
-    return crop, None if picture.landmarks is None else moved(picture.landmarks, square, size)
-
-
 def _stored_face(row: dict[str, str]) -> Face:
     modality = cast(Modality, row["modality"])
     return Face(row["id"], modality, row["subject"], row["expression"], row["pair"], split=row["split"])
@@ -168,24 +160,18 @@ def _check_listing(dataset: FaceDataset, faces: Sequence[Face]) -> None:
         raise PluginError(f"{dataset.name}: lists {len(repeated)} ids more than once, such as '{repeated[0]}'")
 
 
-def _check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks: int) -> None:
-    pixels, points = picture.pixels, picture.landmarks
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise PluginError(
-            f"{dataset.name}: {face.id} loads as {pixels.dtype} of shape {pixels.shape}; it must be uint8 (h, w, 3)"
-        )
-    if points is not None and points.shape != (landmarks, 2):
-        raise PluginError(
-            f"{dataset.name}: {face.id} has landmarks of shape {points.shape}; the listing says ({landmarks}, 2)"
-        )
+def _stored(places: Iterable[tuple[Path, int]]) -> Iterator[bytes]:
+    """The pixels of faces in the blocks that hold them; faces of one block follow each other."""
+    opened: tuple[Path, NDArray[np.uint8]] | None = None
+    for path, row in places:
+        if opened is None or opened[0] != path:
+            with np.load(path, allow_pickle=False) as block:
+                opened = (path, block["images"])
+        yield opened[1][row].tobytes()
 
 
-def _stored(raw: Path, rows: Iterable[int], size: int) -> Iterator[bytes]:
-    length = size * size * 3
-    with raw.open("rb") as file:
-        for row in rows:
-            file.seek(row * length)
-            yield file.read(length)
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_images(path: Path, images: Iterable[bytes], count: int, size: int) -> None:

