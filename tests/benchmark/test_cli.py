@@ -190,7 +190,12 @@ def test_landmarks_that_are_missing_are_told_before_any_training(tmp_path: Path)
 def test_ctrl_c_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
     arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "toy-regression", *SMALL)
     process = subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("faces/*/stage.json")) and time.monotonic() < deadline:
