@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nferbench.crops import Crop, cut, moved
+from nferbench.crops import Crop
 from nferbench.datasets.base import Face, FaceDataset, Picture
 from nferbench.datasets.images import luminance
 from nferbench.errors import DataError, PluginError
+from nferbench.registration import apart, registered
+from nferbench.squares import Square, cut, moved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BLOCK = 64  # faces; a thread holds as many crops at a time, and a killed preparation loses no more
+BLOCK = 64  # faces, or one more; a thread holds as many crops at a time, and a killed preparation loses no more
 BLACK = 10  # mean level (of 255) below which a face counts as black; some official releases contain such files
 
 
@@ -30,6 +32,7 @@ class Block:
     path: Path  # an .npz file whose `images` (n, S, S, 3) uint8 has one row for each kept face
     kept: tuple[int, ...]  # places of the kept faces among those of the block
     landmarks: NDArray[np.float32]  # (n, K, 2) in pixels of the crops, NaN where missing
+    before: NDArray[np.float32]  # (n,) how far each registered face would be apart from its partner; NaN for others
     dropped: Mapping[int, str]  # why each of the others was left out, by its place
 
 
@@ -41,35 +44,58 @@ def write_block(
     size: int,
     recipe: Crop,
     landmarks: int,
+    register: bool,
 ) -> Block:
     """Decode, crop and scale some faces and store them.
+
+    Args:
+        path: the file to write.
+        faces: whole pairs, the VIS face before the NIR face.
+        dataset: what they belong to.
+        root: its data root.
+        size: side of the crops in pixels.
+        recipe: where the face is in a picture.
+        landmarks: points that the listing promises for each face.
+        register: whether NIR faces of pairs are laid on their VIS faces.
 
     Raises:
         PluginError: the data set returns something else than its contract says.
     """
     images: list[NDArray[np.uint8]] = []
     points: list[NDArray[np.float32]] = []
+    before: list[float] = []
     kept: list[int] = []
     dropped: dict[int, str] = {}
+    shown: dict[str, tuple[Square, NDArray[np.float32] | None]] = {}  # VIS faces of the pairs that are registered
     for place, face in enumerate(faces):
         try:
             picture = dataset.load(face, root, size)
             _check_picture(dataset, face, picture, landmarks)
-            pixels, found = crop_of(face, picture, recipe, size)
+            square, unregistered = recipe(picture), np.nan
+            if register and face.pair and face.modality == "vis":
+                shown[face.pair] = square, picture.landmarks
+            elif register and face.pair:
+                square, unregistered = _laid_on(shown.get(face.pair), picture, square, size)
+            pixels = crop_of(face, picture, square, size)
         except DataError as error:
             dropped[place] = str(error)
             continue
         kept.append(place)
         images.append(pixels)
-        points.append(np.full((landmarks, 2), np.nan, np.float32) if found is None else found)
+        before.append(unregistered)
+        points.append(
+            np.full((landmarks, 2), np.nan, np.float32)
+            if picture.landmarks is None
+            else moved(picture.landmarks, square, size)
+        )
     stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
     positions = np.stack(points) if points else np.empty((0, landmarks, 2), np.float32)
     note = json.dumps({"ids": [face.id for face in faces], "kept": kept, "dropped": dropped})
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
-        np.savez(file, images=stacked, landmarks=positions, note=np.array(note))
+        np.savez(file, images=stacked, landmarks=positions, before=np.array(before, np.float32), note=np.array(note))
     aside.replace(path)
-    return Block(path, tuple(kept), positions, dropped)
+    return Block(path, tuple(kept), positions, np.array(before, np.float32), dropped)
 
 
 def read_block(path: Path, faces: Sequence[Face]) -> Block | None:
@@ -80,25 +106,35 @@ def read_block(path: Path, faces: Sequence[Face]) -> Block | None:
             if note["ids"] != [face.id for face in faces] or len(block["images"]) != len(note["kept"]):
                 return None
             dropped = {int(place): reason for place, reason in note["dropped"].items()}
-            return Block(path, tuple(note["kept"]), block["landmarks"], dropped)
+            return Block(path, tuple(note["kept"]), block["landmarks"], block["before"], dropped)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def crop_of(
-    face: Face, picture: Picture, recipe: Crop, size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-    """The crop of one face and its landmarks there.
+def crop_of(face: Face, picture: Picture, square: Square, size: int) -> NDArray[np.uint8]:
+    """The crop of one face, as it is stored: (size, size, 3), NIR as three equal channels.
 
     Raises:
         DataError: the crop lies outside the picture or is black.
     """
     pixels = luminance(picture.pixels) if face.modality == "nir" else picture.pixels
-    square = recipe(picture)
     crop = cut(pixels, square, size)
     if crop.mean() < BLACK:
         raise DataError(f"black (mean level below {BLACK} of 255)")
-    return crop, None if picture.landmarks is None else moved(picture.landmarks, square, size)
+    return crop
+
+
+def _laid_on(
+    partner: tuple[Square, NDArray[np.float32] | None] | None, picture: Picture, own: Square, size: int
+) -> tuple[Square, float]:
+    """The square that registers a NIR face, and how far apart the two faces are without it."""
+    if partner is None:
+        raise DataError("cannot be registered: its VIS partner was left out")
+    (shown, vis), nir = partner, picture.landmarks
+    if vis is None or nir is None:
+        raise DataError("cannot be registered: one face of the pair has no landmarks")
+    square = registered(shown, vis, nir)
+    return square, float(apart(moved(vis, shown, size)[None], moved(nir, own, size)[None])[0])
 
 
 def _check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks: int) -> None:

@@ -44,7 +44,7 @@ from nferbench.speech import (
     say,
     table,
     tell_failures,
-    tell_left_out,
+    tell_prepared,
     typed,
 )
 
@@ -140,7 +140,7 @@ def run(
     stages = [state.stage for state in to_run]
     with reporter(stages) as show:
         outcome = run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=guard)
-    tell_left_out([stage for stage in (work.faces, work.extra) if stage is not None], store)
+    tell_prepared([stage for stage in (work.faces, work.extra) if stage is not None], store)
     say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not. Record: {record}")
     if outcome.failed:
         for stage, finished in outcome.failed.items():

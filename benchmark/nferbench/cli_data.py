@@ -9,7 +9,7 @@ import typer
 
 from nferbench.errors import DataError
 from nferbench.options import Change, Crop, DataRoot, Dataset, Detector, Extra, Jobs, Plugin, Preset, Workspace
-from nferbench.speech import complain, default_jobs, reporter, say, setup_of, tell_failures, tell_left_out
+from nferbench.speech import complain, default_jobs, reporter, say, setup_of, tell_failures, tell_prepared
 
 if TYPE_CHECKING:
     from nferbench.stages import PrepareFaces
@@ -99,7 +99,7 @@ def data_prepare(
         complain(f"{readable(stage)}: {finished.status}: {finished.reason}")
     if outcome.failed:
         raise typer.Exit(1)
-    tell_left_out(stages, store)
+    tell_prepared(stages, store)
     for stage in stages:
         say(f"{readable(stage)}: {store.path(stage)}")
 

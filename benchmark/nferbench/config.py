@@ -29,6 +29,7 @@ SETTINGS: dict[str, type] = {
     "division": str,
     "seed": int,
     "crop": str,
+    "register": bool,
     "detector": str,
     "fer": str,
 }
@@ -58,6 +59,7 @@ class Settings:
     division: Division
     seed: int
     crop: str  # crop recipe, see `nferbench.crops`
+    register: bool  # whether NIR faces of the data set are laid on their VIS faces, see `nferbench.registration`
     detector: FaceDetector | None  # finds the faces of both data sets; None takes them where the data say
     dataset: FaceDataset
     extra: FaceDataset | None  # the VIS set that is translated for training; None leaves recognition out
@@ -152,13 +154,14 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         "division": "folds",
         "seed": 0,
         "crop": "given",
+        "register": False,
         "detector": "given",
         "fer": "resnet18",
         **content,
         **chosen,
     }
     for name, kind in SETTINGS.items():
-        if not isinstance(values[name], kind) or isinstance(values[name], bool):
+        if type(values[name]) is not kind:
             problems.append(f"{name} must be a {kind.__name__}, not {values[name]!r}")
     if isinstance(values["folds"], int) and values["folds"] < 2:
         problems.append(f"folds must be at least 2, not {values['folds']}")
@@ -190,7 +193,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     rows = _rows(request.methods, content, translators, plugins.translators, problems)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
-    sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop")}
+    sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop", "register")}
     label = preset if preset in presets() else Path(preset).stem
     return Settings(preset=label, dataset=dataset, extra=extra, fer=fer, detector=detector, rows=rows, **sizes)
 

@@ -6,7 +6,7 @@ import csv
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from nferbench.datasets.base import Dropped, Face, FaceDataset, Modality
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.errors import DataError, PluginError
+from nferbench.registration import POINTS, apart, require_landmarks, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,12 +46,15 @@ def prepare(
     crop: str,
     out: Path,
     progress: Callable[[int, int], None],
+    *,
+    register: bool = False,
 ) -> dict[str, Any]:
     """Decode, crop and scale all faces of a data set, block by block, on all cores.
 
     Writes images.npy, landmarks.npy (where the data set has landmarks), faces.csv, with one row for each row of the
-    arrays, and dropped.csv. A face that cannot be read or cropped, that is black, or whose partner was left out is
-    left out and named with the reason. A preparation that was cut off goes on after its last whole block.
+    arrays, pairs.csv (how far apart the faces of each pair are, where they have 68 landmarks) and dropped.csv. A face
+    that cannot be read or cropped, that is black, or whose partner was left out is left out and named with the reason.
+    A preparation that was cut off goes on after its last whole block.
 
     Args:
         dataset: what to prepare.
@@ -59,12 +63,14 @@ def prepare(
         crop: name of a crop recipe, see `nferbench.crops`.
         out: the folder to write to.
         progress: called with (faces done, faces in all) after each block, from one thread at a time.
+        register: lay the NIR face of each pair on its VIS face, see `nferbench.registration`.
 
     Returns:
-        Counts, ready for JSON: faces, vis, nir, pairs, subjects, expressions (by name), dropped.
+        Counts, ready for JSON: faces, vis, nir, pairs, subjects, expressions (by name), dropped, apart (see
+        `nferbench.registration.summary`).
 
     Raises:
-        UsageError: an unknown crop recipe; what `dataset.listing` raises.
+        UsageError: an unknown crop recipe; registration of faces without 68 landmarks; what `dataset.listing` raises.
         DataError: no face remains; what `dataset.listing` raises.
         PluginError: the data set returns something else than its contract says.
     """
@@ -72,31 +78,41 @@ def prepare(
     listing = dataset.listing(root)
     listed = sorted(listing.faces, key=lambda face: face.id)
     _check_listing(dataset, listed)
+    register = register and is_paired(listed)
+    if register:
+        require_landmarks(listing.landmarks, dataset.name)
     (out / BLOCKS).mkdir(parents=True, exist_ok=True)
+    blocks = _in_blocks(listed)
 
-    def block_of(start: int) -> Block:
-        faces = listed[start : start + BLOCK]
-        path = out / BLOCKS / f"{start:07d}.npz"
-        return read_block(path, faces) or write_block(path, faces, dataset, root, size, recipe, listing.landmarks)
+    def block_of(number: int) -> Block:
+        path = out / BLOCKS / f"{number:06d}.npz"
+        return read_block(path, blocks[number]) or write_block(
+            path, blocks[number], dataset, root, size, recipe, listing.landmarks, register
+        )
 
-    starts = range(0, len(listed), BLOCK)
     kept: list[Face] = []
     place: dict[str, tuple[Path, int]] = {}  # block and row of each face
     points: dict[str, NDArray[np.float32]] = {}
-    dropped = list(listing.dropped)
+    before: dict[str, float] = {}  # how far registered faces were apart
+    unusable: list[Dropped] = []
+    done = 0
     # Threads: decoding and scaling release the interpreter lock, and a plugin's data set need not be sent anywhere.
     pool = ThreadPoolExecutor(_cores())
     try:
-        for start, block in zip(starts, pool.map(block_of, starts), strict=True):
+        for faces, block in zip(blocks, pool.map(block_of, range(len(blocks))), strict=True):
             for row, index in enumerate(block.kept):
-                face = listed[start + index]
+                face = faces[index]
                 kept.append(face)
                 place[face.id] = (block.path, row)
                 points[face.id] = block.landmarks[row]
-            dropped += [Dropped(listed[start + index].id, reason) for index, reason in block.dropped.items()]
-            progress(min(start + BLOCK, len(listed)), len(listed))
+                before[face.id] = float(block.before[row])
+            unusable += [Dropped(faces[index].id, reason) for index, reason in block.dropped.items()]
+            done += len(faces)
+            progress(done, len(listed))
     finally:
         pool.shutdown(cancel_futures=True)
+    kept.sort(key=lambda face: face.id)
+    dropped = [*listing.dropped, *sorted(unusable, key=lambda drop: drop.what)]
     if is_paired(listed):
         kept, partnerless = partnered(kept)
         dropped += partnerless
@@ -106,10 +122,11 @@ def prepare(
     _write_images(out / "images.npy", _stored([place[face.id] for face in kept]), len(kept), size)
     if listing.landmarks:
         np.save(out / "landmarks.npy", np.stack([points[face.id] for face in kept]))
+    distances = _write_pairs(out / "pairs.csv", kept, points, before) if listing.landmarks == POINTS else None
     _write_csv(out / "faces.csv", _COLUMNS, ([getattr(face, name) for name in _COLUMNS] for face in kept))
     _write_csv(out / "dropped.csv", ("what", "reason"), ((drop.what, drop.reason) for drop in dropped))
     shutil.rmtree(out / BLOCKS)
-    return {**_counts(kept), "dropped": len(dropped)}
+    return {**_counts(kept), "dropped": len(dropped), "apart": distances}
 
 
 def read_prepared(folder: Path) -> PreparedFaces:
@@ -158,6 +175,37 @@ def _check_listing(dataset: FaceDataset, faces: Sequence[Face]) -> None:
     repeated = [name for name, count in Counter(face.id for face in faces).items() if count > 1]
     if repeated:
         raise PluginError(f"{dataset.name}: lists {len(repeated)} ids more than once, such as '{repeated[0]}'")
+
+
+def _in_blocks(faces: Iterable[Face]) -> list[tuple[Face, ...]]:
+    """All faces in blocks; those of a pair are in one block, the VIS face first."""
+    groups: dict[str | tuple[str], list[Face]] = {}
+    for face in faces:
+        groups.setdefault(face.pair or (face.id,), []).append(face)
+    blocks: list[list[Face]] = []
+    for group in groups.values():
+        if not blocks or len(blocks[-1]) >= BLOCK:
+            blocks.append([])
+        blocks[-1] += sorted(group, key=lambda face: face.modality, reverse=True)
+    return [tuple(block) for block in blocks]
+
+
+def _write_pairs(
+    path: Path, faces: Sequence[Face], points: Mapping[str, NDArray[np.float32]], before: Mapping[str, float]
+) -> dict[str, Any] | None:
+    couples = [sorted(group, key=lambda face: face.modality) for group in by_pair(faces).values() if len(group) == 2]
+    if not couples:
+        return None
+    nir, vis = (np.stack([points[face.id] for face in column]) for column in zip(*couples, strict=True))
+    distances, earlier = apart(vis, nir), np.array([before[face.id] for face, _ in couples])
+    rows = zip(couples, distances, earlier, strict=True)
+    columns = ("pair", "vis", "nir", "distance", "before_registration")
+    _write_csv(path, columns, ([n.pair, v.id, n.id, _number(d), _number(e)] for (n, v), d, e in rows))
+    return summary(distances, earlier)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if np.isfinite(value) else ""
 
 
 def _stored(places: Iterable[tuple[Path, int]]) -> Iterator[bytes]:

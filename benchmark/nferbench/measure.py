@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from nferbench import pixels
 from nferbench.costs import Survey
-from nferbench.crops import crop_named, cut
+from nferbench.crops import crop_named
 from nferbench.datasets.detected import Detected
 from nferbench.errors import NferbenchError
 from nferbench.fer import LabelledBatch
 from nferbench.noise import ImageNoise
+from nferbench.squares import cut
 from nferbench.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, readable
 from nferbench.translating import build
 from nferbench.translator import Batch, FaceSpec, NetworkRecipe

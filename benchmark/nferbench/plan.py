@@ -11,8 +11,10 @@ from nferbench.config import Row, Settings, TableName
 from nferbench.datasets import Dropped, Face, FaceDataset, Listing
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
+from nferbench.datasets.pairing import is_paired
 from nferbench.errors import DataError, UsageError
 from nferbench.folds import check_folds, classes_of, folds_of, split, splits_fingerprint
+from nferbench.registration import require_landmarks
 from nferbench.stages import (
     HeldOut,
     PrepareFaces,
@@ -247,13 +249,17 @@ def faces_stage(
 
     Raises:
         DataError: there is no usable face.
+        UsageError: its faces cannot be registered, and shall be.
     """
     root = roots.get(dataset.name)
     listing = dataset.listing(root)
     if not listing.faces:
         raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
     content = fingerprint(listing, root, store.workspace / "cache" / "hashes.json")
-    return PrepareFaces(dataset, content, settings.size, settings.crop, listing.landmarks), listing
+    register = settings.register and dataset == settings.dataset and is_paired(listing.faces)
+    if register:
+        require_landmarks(listing.landmarks, dataset.name)
+    return PrepareFaces(dataset, content, settings.size, settings.crop, listing.landmarks, register), listing
 
 
 def _row(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nferbench import __version__
+from nferbench.config import Settings
 from nferbench.plan import RowStages, Work
 from nferbench.stages import Stage, key
 from nferbench.store import Store, write_json
@@ -45,6 +46,7 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "splits": work.splits,
     }
     identity = [protocol, key(work.faces), key(work.extra) if work.extra else None, describe(settings.fer)]
+    protocol["crop"] = _crop(settings)  # not part of the identity: the keys hold more of it
     name = f"{settings.dataset.name}-{settings.preset}-{digest(identity)[:8]}"
     path = store.workspace / "records" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +64,12 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
     }
     write_json(path, record)
     return name
+
+
+def _crop(settings: Settings) -> str:
+    """How faces were found and cropped."""
+    found = f", found by {settings.detector.title}" if settings.detector else ""
+    return f"{settings.crop}{found}" + (", NIR registered on VIS" if settings.register else "")
 
 
 def _earlier(path: Path) -> list[dict[str, Any]]:

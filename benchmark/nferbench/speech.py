@@ -127,11 +127,17 @@ def tell_failures(plugins: Plugins) -> Plugins:
     return plugins
 
 
-def tell_left_out(stages: Sequence[PrepareFaces], store: Store) -> None:
-    """Count the faces that were left out, and say where they are listed."""
+def tell_prepared(stages: Sequence[PrepareFaces], store: Store) -> None:
+    """Say how many faces were left out, how far apart those of pairs are, and where all that is listed."""
+    from nferbench.registration import told
+
     for stage in stages:
         entry = store.find(stage)
-        if entry and (count := entry.info["result"]["dropped"]):
+        if entry is None:
+            continue
+        if distance := entry.info["result"].get("apart"):
+            say(f"note: {entry.path.name}: {told(distance)}, see {entry.path / 'pairs.csv'}")
+        if count := entry.info["result"]["dropped"]:
             say(f"note: {count} faces of {entry.path.name} were left out, see {entry.path / 'dropped.csv'}")
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, final
 from nferbench.datasets import FaceDataset, Modality
 from nferbench.fer import FERModel
 from nferbench.translator import FaceSpec, NetworkRecipe, Translator
-from nferbench.values import describe, digest
+from nferbench.values import LATER, describe, digest, told
 
 
 class Stage(ABC):
@@ -40,7 +40,7 @@ def description(stage: Stage) -> dict[str, Any]:
     fields = {
         field.name: describe(getattr(stage, field.name))
         for field in dataclasses.fields(stage)  # type: ignore[arg-type]
-        if field.compare and not _is_need(getattr(stage, field.name))
+        if told(field, getattr(stage, field.name)) and not _is_need(getattr(stage, field.name))
     }
     return {"kind": stage.kind, "version": stage.version, **fields, "needs": [key(need) for need in stage.needs()]}
 
@@ -79,8 +79,10 @@ class PrepareFaces(Stage):
     dataset: FaceDataset
     content: str  # fingerprint of the listed faces and their files
     size: int  # side of the crops in pixels
-    crop: str  # recipe, see `nferbench.faces`
+    crop: str  # recipe, see `nferbench.crops`
     landmarks: int  # points per face; 0 where the data set has none
+    # Whether NIR faces are laid on their VIS faces, see `nferbench.registration`.
+    register: bool = dataclasses.field(default=False, metadata={LATER: True})
 
     def needs(self) -> tuple[Stage, ...]:
         return ()

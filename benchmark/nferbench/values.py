@@ -13,11 +13,13 @@ from nferbench.errors import UsageError
 
 T = TypeVar("T")
 
+LATER = "later"  # in the metadata of a field: it came later, and its default does what was done before it was there
+
 
 def describe(value: object) -> Any:
     """A value as plain JSON data, defaults included; two values are the same work iff their descriptions are equal.
 
-    A dataclass becomes its class, its `version` and its fields, but for those declared with ``compare=False``.
+    A dataclass becomes its class, its `version` and its fields, but for those that `told` leaves out.
 
     Raises:
         TypeError: something that is not a value (an open file, a path, a tensor).
@@ -28,7 +30,7 @@ def describe(value: object) -> Any:
         if (version := getattr(cls, "version", None)) is not None:
             described["version"] = version
         for field in dataclasses.fields(value):
-            if field.compare:
+            if told(field, getattr(value, field.name)):
                 described[field.name] = describe(getattr(value, field.name))
         return described
     if isinstance(value, tuple | list):
@@ -36,6 +38,14 @@ def describe(value: object) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a {type(value).__name__} cannot be part of a value: {value!r}")
+
+
+def told(field: dataclasses.Field[Any], value: object) -> bool:
+    """Whether a field is part of a description: not those declared with ``compare=False``, nor `LATER` defaults.
+
+    So a field that is added to a published value changes the keys of no results that are stored already.
+    """
+    return field.compare and not (LATER in field.metadata and value == field.default)
 
 
 def digest(description: object) -> str:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nferbench.crops import crop_named, cut
-from nferbench.datasets import Face, FaceDataset, Listing
+from nferbench.blocks import crop_of
+from nferbench.crops import crop_named
+from nferbench.datasets import Face, FaceDataset
 from nferbench.datasets.labels import CLASSES
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair
 from nferbench.errors import DataError
 from nferbench.folds import UNKNOWN
+from nferbench.registration import POINTS, apart, registered, summary, told
+from nferbench.squares import Square, moved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CROPS_SHOWN = 24  # on a contact sheet
+CROPS_SHOWN = 24  # on a contact sheet, those of a pair side by side
 COLUMNS = 6
 SHOWN = 5  # subjects at either end of a list of counts
 
@@ -52,7 +55,8 @@ def verify(dataset: FaceDataset, root: Path | None, size: int, crop: str, seed: 
         return Verdict((*problems, f"{dataset.title}: not usable, {len(problems)} problems"), False, None)
     listing = dataset.listing(root)
     findings = dataset.findings(listing, root)
-    crops, failures = _crops(dataset, listing, root, size, crop, seed)
+    tried = _some(listing.faces, seed)
+    crops, failures = _crops(dataset, tried, root, size, crop)
     serious = [finding.text for finding in findings if finding.serious]
     if listing.faces and not crops:
         serious.append("none of the faces that were tried could be cropped")
@@ -61,11 +65,13 @@ def verify(dataset: FaceDataset, root: Path | None, size: int, crop: str, seed: 
         *(f"note: {finding.text}" for finding in findings if not finding.serious),
         *counted(listing.dropped),
         *(f"could not be cropped: {failure}" for failure in failures),
+        *_apart(tried, crops, size),
         *(f"serious: {text}" for text in serious),
         f"{dataset.title}: {'not usable as it is' if serious else 'usable'}; {len(crops)} of "
-        f"{len(crops) + len(failures)} faces that were tried could be cropped",
+        f"{len(tried)} faces that were tried could be cropped",
     ]
-    return Verdict(tuple(lines), not serious, _sheet(crops, size) if crops else None)
+    sheet = _sheet([cropped.pixels for cropped in crops.values()], size) if crops else None
+    return Verdict(tuple(lines), not serious, sheet)
 
 
 def _counts(faces: Sequence[Face]) -> Iterator[str]:
@@ -93,20 +99,61 @@ def _counts(faces: Sequence[Face]) -> Iterator[str]:
     yield f"{pairs} VIS-NIR pairs"
 
 
+@dataclass(frozen=True)
+class _Cropped:
+    pixels: NDArray[np.uint8]  # (S, S, 3)
+    square: Square
+    landmarks: NDArray[np.float32] | None  # in pixels of the picture
+
+
+def _some(faces: Sequence[Face], seed: int) -> list[Face]:
+    """Faces to look at: of random pairs where there are pairs, VIS first, else random ones."""
+    random = np.random.default_rng(seed)
+    couples = [sorted(group, reverse=True, key=_modality) for group in by_pair(faces).values() if len(group) == 2]
+    if couples:
+        chosen = sorted(random.permutation(len(couples))[: CROPS_SHOWN // 2])
+        return [face for index in chosen for face in couples[index]]
+    return [faces[index] for index in sorted(random.permutation(len(faces))[:CROPS_SHOWN])]
+
+
+def _modality(face: Face) -> str:
+    return face.modality
+
+
 def _crops(
-    dataset: FaceDataset, listing: Listing, root: Path | None, size: int, crop: str, seed: int
-) -> tuple[list[NDArray[np.uint8]], list[str]]:
+    dataset: FaceDataset, faces: Sequence[Face], root: Path | None, size: int, crop: str
+) -> tuple[dict[str, _Cropped], list[str]]:
+    """What became of some faces: crops by id, and why others could not be cropped."""
     recipe = crop_named(crop)
-    order = np.random.default_rng(seed).permutation(len(listing.faces))[:CROPS_SHOWN]
-    crops, failures = [], []
-    for index in sorted(order):
-        face = listing.faces[index]
+    crops, failures = {}, []
+    for face in faces:
         try:
             picture = dataset.load(face, root, size)
-            crops.append(cut(picture.pixels, recipe(picture), size))
+            square = recipe(picture)
+            crops[face.id] = _Cropped(crop_of(face, picture, square, size), square, picture.landmarks)
         except DataError as error:
             failures.append(f"{face.id}: {error}")
     return crops, failures
+
+
+def _apart(faces: Sequence[Face], crops: Mapping[str, _Cropped], size: int) -> Iterator[str]:
+    """How far apart the faces of the pairs that were looked at are, as they are and if they were registered."""
+    before, after = [], []
+    for vis, nir in (group for group in by_pair(faces).values() if len(group) == 2):
+        if vis.id not in crops or nir.id not in crops:
+            continue
+        one, other = crops[vis.id], crops[nir.id]
+        if one.landmarks is None or other.landmarks is None or len(one.landmarks) != POINTS:
+            return
+        try:
+            square = registered(one.square, one.landmarks, other.landmarks)
+        except DataError:
+            continue
+        shown = moved(one.landmarks, one.square, size)[None]
+        before.append(apart(shown, moved(other.landmarks, other.square, size)[None])[0])
+        after.append(apart(shown, moved(other.landmarks, square, size)[None])[0])
+    if distance := summary(np.array(before), np.full(len(before), np.nan)):
+        yield f"{told(distance)}; {np.nanmedian(after):.3f} if registered (--set register=true)"
 
 
 def _sheet(crops: Sequence[NDArray[np.uint8]], size: int) -> NDArray[np.uint8]:

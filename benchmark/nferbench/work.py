@@ -47,7 +47,9 @@ def perform(stage: Stage, context: Context) -> dict[str, Any]:
     if isinstance(stage, PrepareFaces):
         root = context.roots.get(stage.dataset.name)
         folder = context.store.partial(stage)
-        counts = faces.prepare(stage.dataset, root, stage.size, stage.crop, folder, context.progress)
+        counts = faces.prepare(
+            stage.dataset, root, stage.size, stage.crop, folder, context.progress, register=stage.register
+        )
         return {**counts, "units": counts["faces"]}
     if isinstance(stage, TrainNetwork):
         return fit(stage, context)

@@ -83,12 +83,14 @@ class Protocol(BaseModel):
     subjects: int
     pairs: int
     splits: str
+    crop: str = ""  # how faces were found and cropped; empty in records of earlier versions
 
     def summary(self) -> str:
         """The protocol in one line."""
         extra = self.extra_title or self.extra or "none"
+        crop = f", crop {self.crop}" if self.crop else ""
         return (
-            f"preset {self.preset}, {self.size} px, {self.folds} folds, seed {self.seed}, "
+            f"preset {self.preset}, {self.size} px{crop}, {self.folds} folds, seed {self.seed}, "
             f"extra set {extra}, FER {self.fer_title}"
         )
 

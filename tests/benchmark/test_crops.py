@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from nferbench.crops import CROPS, Square, cut, moved
+from nferbench.crops import CROPS
 from nferbench.datasets import Picture
 from nferbench.errors import DataError
 from nferbench.mean_face import MEAN_FACE
+from nferbench.squares import Square, cut, moved
 
 SIDE, CENTRE = 120.0, np.array([150.0, 140.0])
 

@@ -13,12 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from nferbench.blocks import write_block
-from nferbench.crops import Square, box68, cut, given, moved
+from nferbench.crops import box68, given
 from nferbench.datasets import Face, FaceDataset, Listing, Picture
 from nferbench.datasets.base import Dropped
 from nferbench.datasets.manifest import dataset_from_path
 from nferbench.errors import DataError, PluginError, UsageError
 from nferbench.faces import BLOCKS, PreparedFaces, pairs, prepare, read_prepared, rows_of
+from nferbench.squares import Square, cut, moved
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def test_counts_and_progress_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
         "subjects": 2,
         "expressions": {"anger": 4, "fear": 4},
         "dropped": 1,
+        "apart": None,
     }
-    assert seen == [(3, 8), (6, 8), (8, 8)]
+    assert seen == [(4, 8), (8, 8)]  # a pair is never torn
     assert reasons(tmp_path) == {"x": "why"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dropped.csv", "faces.csv", "images.npy"]
 
@@ -164,7 +166,7 @@ def test_nothing_usable_is_an_error_that_counts_the_reasons(tmp_path: Path) -> N
     ],
 )
 def test_a_data_set_that_breaks_its_contract_is_named(tmp_path: Path, picture: Picture) -> None:
-    with pytest.raises(PluginError, match="drawn: nir/P1/anger"):
+    with pytest.raises(PluginError, match="drawn: vis/P1/anger"):
         prepare(Drawn(two_people(), lambda face, size: picture, 68), None, 8, "given", tmp_path, silent)
 
 
@@ -342,11 +344,11 @@ def test_a_preparation_that_was_cut_off_goes_on_after_its_last_block(
     with pytest.raises(KeyboardInterrupt):
         prepare(Drawn(two_people(), drawing), None, 8, "given", tmp_path / "cut", silent)
     stored = {path.stem for path in (tmp_path / "cut" / BLOCKS).glob("*.npz")}
-    assert {"0000000", "0000002"} <= stored and "0000004" not in stored
+    assert {"000000", "000001"} <= stored and "000002" not in stored
     before = len(drawn)
     prepare(Drawn(two_people(), drawing), None, 8, "given", tmp_path / "cut", silent)
-    names = sorted(face.id for face in two_people())
-    assert not set(names[:4]) & set(drawn[before:]) and set(names[4:6]) <= set(drawn[before:])
+    pairs_of = sorted((face.id for face in two_people()), key=lambda name: (name.split("/", 1)[1], name))
+    assert not set(pairs_of[:4]) & set(drawn[before:]) and set(pairs_of[4:6]) <= set(drawn[before:])
     drawn[:] = [""] * 10
     prepare(Drawn(two_people(), drawing), None, 8, "given", tmp_path / "whole", silent)
     for file in ("images.npy", "faces.csv", "dropped.csv"):
@@ -359,9 +361,9 @@ def test_a_damaged_block_or_one_of_other_faces_is_made_anew(tmp_path: Path, monk
     prepare(Drawn(two_people(), noise), None, 8, "given", tmp_path / "whole", silent)
     blocks = tmp_path / "next" / BLOCKS
     blocks.mkdir(parents=True)
-    (blocks / "0000000.npz").write_bytes(b"half a block")
+    (blocks / "000000.npz").write_bytes(b"half a block")
     others = [Face(f"other{i}", "vis", "P9", "fear") for i in range(4)]
-    write_block(blocks / "0000004.npz", others, Drawn(tuple(others), noise), None, 8, given, 0)
+    write_block(blocks / "000001.npz", others, Drawn(tuple(others), noise), None, 8, given, 0, register=False)
     prepare(Drawn(two_people(), noise), None, 8, "given", tmp_path / "next", silent)
     assert (tmp_path / "next" / "images.npy").read_bytes() == (tmp_path / "whole" / "images.npy").read_bytes()
 
