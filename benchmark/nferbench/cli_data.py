@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nferbench.errors import DataError
+from nferbench.errors import DataError, UsageError
 from nferbench.options import Change, Crop, DataRoot, Dataset, Detector, Extra, Jobs, Plugin, Preset, Workspace
 from nferbench.speech import complain, default_jobs, reporter, say, setup_of, tell_failures, tell_prepared
 
 if TYPE_CHECKING:
     from nferbench.stages import PrepareFaces
     from nferbench.store import Store
+
+SHOWN = 10  # faces that were not found, by name
 
 data = typer.Typer(no_args_is_help=True, help="Look at data sets, and prepare them.")
 
@@ -102,6 +105,47 @@ def data_prepare(
     tell_prepared(stages, store)
     for stage in stages:
         say(f"{readable(stage)}: {store.path(stage)}")
+
+
+@data.command("landmarks")
+def data_landmarks(
+    dataset: Annotated[str, typer.Argument(help="A name (nferbench datasets), a manifest .csv or a folder.")],
+    detector: Annotated[str, typer.Option(help="Face detector (nferbench detectors).")],
+    data_root: DataRoot = [],  # noqa: B006
+    change: Change = [],  # noqa: B006
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Write the landmarks of every image into a folder beside the images, for pairing by them.
+
+    nferbench data landmarks oulu-casia --detector mesh --data-root DATA --set datasets.oulu-casia.frames=all
+    """
+    from nferbench.config import Request, resolve
+    from nferbench.datasets.detected import Detected
+    from nferbench.landmarks import write_landmarks
+    from nferbench.plan import data_roots
+    from nferbench.plugins import load_plugins
+
+    plugins = tell_failures(load_plugins(plugin))
+    settings = resolve(Request(dataset, ("none",), "none", detector=detector, changes=tuple(change)), plugins)
+    if not isinstance(settings.dataset, Detected):
+        raise UsageError("data landmarks needs a --detector that finds them (nferbench detectors lists all)")
+    settings.dataset.detector.ready()
+    images = settings.dataset.inner
+    root = data_roots(data_root, [images]).get(images.name)
+    with typer.progressbar(length=1, label="finding faces", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        written = write_landmarks(images, settings.dataset.detector, root, progress)
+    for name in written.missing[:SHOWN]:
+        say(f"no face: {name}")
+    if len(written.missing) > SHOWN:
+        say(f"and {len(written.missing) - SHOWN} more without a face")
+    kept = f", {written.kept} were there already" if written.kept else ""
+    base = images.base(root)
+    say(f"{written.found} faces found, {len(written.missing)} not (NaN){kept}: {base and base / written.folder}")
 
 
 def _missing(stage: PrepareFaces, store: Store) -> bool:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +19,7 @@ from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.errors import DataError, PluginError
 from nferbench.registration import POINTS, apart, require_landmarks, summary
+from nferbench.threads import mapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,21 +95,16 @@ def prepare(
     before: dict[str, float] = {}  # how far registered faces were apart
     unusable: list[Dropped] = []
     done = 0
-    # Threads: decoding and scaling release the interpreter lock, and a plugin's data set need not be sent anywhere.
-    pool = ThreadPoolExecutor(_cores())
-    try:
-        for faces, block in zip(blocks, pool.map(block_of, range(len(blocks))), strict=True):
-            for row, index in enumerate(block.kept):
-                face = faces[index]
-                kept.append(face)
-                place[face.id] = (block.path, row)
-                points[face.id] = block.landmarks[row]
-                before[face.id] = float(block.before[row])
-            unusable += [Dropped(faces[index].id, reason) for index, reason in block.dropped.items()]
-            done += len(faces)
-            progress(done, len(listed))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for faces, block in zip(blocks, mapped(block_of, range(len(blocks))), strict=True):
+        for row, index in enumerate(block.kept):
+            face = faces[index]
+            kept.append(face)
+            place[face.id] = (block.path, row)
+            points[face.id] = block.landmarks[row]
+            before[face.id] = float(block.before[row])
+        unusable += [Dropped(faces[index].id, reason) for index, reason in block.dropped.items()]
+        done += len(faces)
+        progress(done, len(listed))
     kept.sort(key=lambda face: face.id)
     dropped = [*listing.dropped, *sorted(unusable, key=lambda drop: drop.what)]
     if is_paired(listed):
@@ -216,10 +210,6 @@ def _stored(places: Iterable[tuple[Path, int]]) -> Iterator[bytes]:
             with np.load(path, allow_pickle=False) as block:
                 opened = (path, block["images"])
         yield opened[1][row].tobytes()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_images(path: Path, images: Iterable[bytes], count: int, size: int) -> None:

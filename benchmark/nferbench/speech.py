@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,11 +95,11 @@ def _device(wanted: str) -> str:
 def default_jobs(device: str) -> int:
     """Workers: one a GPU, or one a core up to 8."""
     from nferbench.runner import gpu_count
+    from nferbench.threads import cores
 
     if device == "cuda":
         return gpu_count()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8)
+    return min(cores(), 8)
 
 
 def headline(work: Work, states: Sequence[Status], fold: str) -> str:

@@ -330,7 +330,7 @@ def test_a_preparation_that_was_cut_off_goes_on_after_its_last_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nferbench.faces.BLOCK", 2)
-    monkeypatch.setattr("nferbench.faces._cores", lambda: 1)
+    monkeypatch.setattr("nferbench.threads.cores", lambda: 1)
     drawn: list[str] = []
 
     def drawing(face: Face, size: int) -> Picture:
@@ -371,14 +371,14 @@ def test_a_damaged_block_or_one_of_other_faces_is_made_anew(tmp_path: Path, monk
 def test_the_number_of_threads_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nferbench.faces.BLOCK", 1)
     for threads in (1, 4):
-        monkeypatch.setattr("nferbench.faces._cores", lambda threads=threads: threads)
+        monkeypatch.setattr("nferbench.threads.cores", lambda threads=threads: threads)
         prepare(Drawn(two_people(), noise), None, 8, "given", tmp_path / str(threads), silent)
     one, four = ((tmp_path / name / "images.npy").read_bytes() for name in ("1", "4"))
     assert one == four
 
 
 def test_memory_does_not_grow_with_the_number_of_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nferbench.faces._cores", lambda: 1)
+    monkeypatch.setattr("nferbench.threads.cores", lambda: 1)
 
     def peak(count: int) -> int:
         faces = tuple(Face(f"{i:04}", "vis", "P1", "fear") for i in range(count))

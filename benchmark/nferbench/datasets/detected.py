@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from nferbench.datasets.base import Face, FaceDataset, Finding, Listing, Picture
-from nferbench.detectors import FaceDetector
+from nferbench.detectors import Detection, FaceDetector
 from nferbench.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @final
@@ -47,8 +51,17 @@ class Detected(FaceDataset):
         picture = self.inner.load(face, root, size)
         if picture.cropped:
             return replace(picture, landmarks=None)
-        found = self.detector.find(picture.pixels)
-        if not found:
-            raise DataError(f"no face found by {self.detector.name}")
-        largest = max(found, key=lambda detection: detection.area)
-        return replace(picture, box=largest.box, landmarks=largest.landmarks)
+        found = largest(self.detector, picture.pixels)
+        return replace(picture, box=found.box, landmarks=found.landmarks)
+
+
+def largest(detector: FaceDetector, pixels: NDArray[np.uint8]) -> Detection:
+    """The largest face in a picture (h, w, 3), which is the one meant.
+
+    Raises:
+        DataError: none is found.
+    """
+    found = detector.find(pixels)
+    if not found:
+        raise DataError(f"no face found by {detector.name}")
+    return max(found, key=lambda detection: detection.area)
