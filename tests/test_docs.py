@@ -73,7 +73,7 @@ def test_the_readme_lists_every_method_command_and_data_set() -> None:
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and any(start in ast.unparse(d) for d in node.decorator_list):
                 commands.append(node.name.replace("data_", "data ").replace("_", "-"))
-    assert len(commands) == 10
+    assert len(commands) == 11
     for name in commands:
         assert f"nferbench {name}" in text, name
 
