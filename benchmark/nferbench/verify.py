@@ -84,7 +84,9 @@ def _counts(faces: Sequence[Face]) -> Iterator[str]:
             people = len({face.subject for face in mine} - {UNKNOWN})
             yield f"{modality}: {len(mine)} faces of {people} subjects: {told}"
     each = Counter(face.subject for face in faces if face.subject != UNKNOWN)
-    if each:
+    if len(set(each.values())) == 1:
+        yield f"faces a subject: {each.most_common(1)[0][1]}"
+    elif each:
         ordered = sorted(each.items(), key=lambda item: (item[1], item[0]))
         few, many = ordered[:SHOWN], ordered[-SHOWN:][::-1]
         yield (

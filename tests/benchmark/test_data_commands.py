@@ -45,7 +45,7 @@ def test_verify_counts_reports_and_shows(tmp_path: Path) -> None:
     verdict = verify(dataset_from_path(tmp_path), tmp_path, 16, "given")
     text = "\n".join(verdict.lines)
     assert "vis: 8 faces of 4 subjects: anger 4, happiness 4" in text and "8 VIS-NIR pairs" in text
-    assert "faces a subject: 4 to 4" in text
+    assert "faces a subject: 4\n" in text
     assert "could not be cropped: vis/p0/anger/1.png" in text and "15 of 16 faces that were tried" in text
     assert verdict.usable and verdict.sheet is not None
     assert verdict.sheet.shape == (3 * 20 + 4, 6 * 20 + 4, 3)
