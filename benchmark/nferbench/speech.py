@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
 from nferbench.errors import UsageError
+from nferbench.oneline import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,7 +145,7 @@ def typed() -> str:
     """The command line of this process."""
     import shlex
 
-    return shlex.join(["nferbench", *sys.argv[1:]])
+    return one_line(shlex.join(["nferbench", *sys.argv[1:]]))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -165,9 +166,15 @@ def _console() -> Console:
 
 def say(text: str) -> None:
     """One line to stdout."""
-    typer.echo(text)
+    typer.echo(_fit(text, sys.stdout))
 
 
 def complain(text: str) -> None:
     """One line to stderr."""
-    typer.echo(f"error: {text}", err=True)
+    typer.echo(_fit(f"error: {text}", sys.stderr), err=True)
+
+
+def _fit(text: str, stream: TextIO) -> str:
+    """The text as one line in the characters that a stream has."""
+    encoding = stream.encoding or "utf-8"
+    return one_line(text).encode(encoding, "backslashreplace").decode(encoding)

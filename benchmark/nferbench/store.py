@@ -206,7 +206,8 @@ def open_workspace(path: Path) -> Store:
 
 def write_json(path: Path, data: object) -> None:
     """Write JSON so that a reader finds the old file or the new one, never half of one."""
-    write_bytes(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))  # for bytes of paths that are not UTF-8; \udc80 is JSON
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -118,6 +121,24 @@ def test_a_file_that_is_missing_is_named_in_one_line(root: Path) -> None:
     with pytest.raises(DataError, match=r"b\.png: No such file") as caught:
         fingerprint(LISTING, root, None)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_tried_again(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "hashes.json"
+    before = fingerprint(LISTING, root, None)
+
+    hashed = hashlib.file_digest
+
+    def refuse(file: BufferedReader, method: str) -> object:
+        if file.name.endswith("b.png"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return hashed(file, method)
+
+    with monkeypatch.context() as patch:  # as chmod 0, which stops nobody where the tests run as root
+        patch.setattr(hashlib, "file_digest", refuse)
+        without = fingerprint(LISTING, root, cache)
+        assert without == fingerprint(LISTING, root, cache) != before
+    assert fingerprint(LISTING, root, cache) == before
 
 
 def test_drawn_faces_need_no_root() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,13 +46,20 @@ def test_faces_without_a_partner_are_left_out(tmp_path: Path) -> None:
     ]
 
 
-def test_what_file_managers_leave_is_ignored_and_other_files_are_named(tmp_path: Path) -> None:
+def test_what_is_no_face_is_left_out_and_named(tmp_path: Path) -> None:
     tree(tmp_path, *PAIR, "vis/P1/contempt/a.png")
+    tree(tmp_path, "vis/P1/a.png", "vis/P1/Happy/more/a.png")
     for name in ("Thumbs.db", ".DS_Store", "notes.txt"):
         (tmp_path / "vis/P1/Happy" / name).write_bytes(b"x")
     listing = FolderDataset().listing(tmp_path)
     assert len(listing.faces) == 2
-    assert sorted(drop.what for drop in listing.dropped) == ["vis/P1/Happy/notes.txt", "vis/P1/contempt/a.png"]
+    assert {drop.what: drop.reason.partition(" '")[0] for drop in listing.dropped} == {
+        "vis/P1/Happy/Thumbs.db": "left behind by a file manager",
+        "vis/P1/Happy/notes.txt": "not the name of an image file",
+        "vis/P1/Happy/more/a.png": "not at <subject>/<expression>/<image>",
+        "vis/P1/a.png": "not at <subject>/<expression>/<image>",
+        "vis/P1/contempt/a.png": "label",
+    }
 
 
 def test_two_files_of_one_stem_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -85,6 +93,28 @@ def test_a_tree_at_a_path_brings_its_own_root(tmp_path: Path) -> None:
     assert dataset.name == "own-set"
     assert dataset.base(None) == tmp_path / "own-set"
     assert len(dataset.listing(None).faces) == 2
+
+
+def test_the_name_of_a_set_is_one_line_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Ren\xe9\n2"))
+    dataset = dataset_from_path(tree(root, *PAIR))
+    assert dataset.name == dataset.title == "Ren\\xe9\\n2"
+    assert len(dataset.listing(None).faces) == 2
+
+
+def test_links_out_of_the_tree_are_left_out_with_the_partner(tmp_path: Path) -> None:
+    root = tree(tmp_path / "set", *PAIR, "nir/P1/fear/0.png")
+    tree(tmp_path, "elsewhere/Happy/000.png")
+    (root / "vis/P1/fear").mkdir()
+    (root / "vis/P1/fear/0.png").symlink_to(tmp_path / "elsewhere/Happy/000.png")
+    (root / "vis/P2").symlink_to(tmp_path / "elsewhere")
+    listing = FolderDataset().listing(root)
+    assert len(listing.faces) == 2
+    assert {drop.what: drop.reason for drop in listing.dropped} == {
+        "vis/P1/fear/0.png": "a link out of the data root",
+        "vis/P2": "a link out of the data root",
+        "nir/P1/fear/0.png": "no vis partner",
+    }
 
 
 def test_nir_loads_grey_and_vis_in_colour(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_grey_and_bilevel_are_replicated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".pgm"])
 def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path, suffix: str) -> None:
-    values = np.array([[0, 128, 129, 257], [32768, 65406, 65407, 65535]], dtype=np.uint16)
+    values = np.array([[0, 128, 129, 257], [32768, 65406, 65407, 65535]] * 2, dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / f"a{suffix}")
     expected = np.round(values / 65535 * 255).astype(np.uint8)
     np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}"), np.stack([expected] * 3, axis=2))
@@ -127,6 +127,12 @@ def test_files_of_too_many_pixels_are_refused_before_decoding(
 def test_a_header_that_claims_a_huge_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.ppm").write_bytes(b"P6 60000 60000 255\n" + b"\0" * 64)
     assert "pixels; at most" in refusal(tmp_path / "bomb.ppm")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 3)])
+def test_pictures_too_small_to_show_anything_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, (90, 90, 90)).save(tmp_path / "a.png")
+    assert f"{size[0]} x {size[1]} pixels; a face has at least 4" in refusal(tmp_path / "a.png")
 
 
 def test_floating_point_is_refused(tmp_path: Path) -> None:

@@ -106,7 +106,10 @@ def test_without_a_root_the_next_step_is_named(tmp_path: Path) -> None:
         ("vis\\..\\..\\a.png,vis,P1,happy,a", "contains '..'"),
         (",vis,P1,happy,a", "line 2: path '' is no path"),
         ("vis/none.png,vis,P1,happy,a", "line 2: path 'vis/none.png' does not exist under"),
-        ("vis,vis,P1,happy,a", "path 'vis' does not exist"),
+        ("vis,vis,P1,happy,a", "1 left out: a folder, not a file (vis)"),
+        ('vis/a.png,vis,"P\r1",happy,a', "1 left out: its subject holds a line break"),
+        (f"vis/{'a' * 300}.png,vis,P1,happy,a", "does not exist under"),
+        ("vis/circle.png,vis,P1,happy,a", "line 2: path 'vis/circle.png' does not exist"),
         ("vis/a.png,vis,,happy,a", "line 2: the subject is empty; write ?"),
         ("vis/a.png,infrared,P1,happy,a", "line 2: unknown modality 'infrared'; known: vis, nir, lwir"),
         ("vis/a.png,vis,P1,happy,a,extra", "line 2: 6 values for 5 columns"),
@@ -114,6 +117,7 @@ def test_without_a_root_the_next_step_is_named(tmp_path: Path) -> None:
 )
 def test_a_bad_row_is_refused_with_its_line(write: Write, tmp_path: Path, row: str, complaint: str) -> None:
     draw(tmp_path / "vis/a.png")
+    (tmp_path / "vis/circle.png").symlink_to("circle.png")
     assert complaint in refusal(write(row, images=False), tmp_path)
 
 
@@ -124,6 +128,21 @@ def test_a_symbolic_link_that_leaves_the_root_is_refused(write: Write, tmp_path:
     (root / "vis").symlink_to(outside)
     (root / "manifest.csv").write_text(f"{HEADER}\nvis/a.png,vis,P1,happy,\n", encoding="utf-8")
     assert "leaves the data root by a symbolic link" in refusal(ManifestDataset(), root)
+
+
+def test_every_path_that_leaves_the_root_is_refused_with_its_line(write: Write, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    draw(tmp_path / "outside/a.png")
+    draw(root / "vis/a.png")
+    (root / "away").symlink_to(tmp_path / "outside")
+    (root / "vis/b.png").symlink_to(tmp_path / "outside/a.png")
+    (root / "vis/c.png").symlink_to(root / "away" / "a.png")  # leaves in two steps
+    paths = ("vis/a.png", "away/a.png", "../outside/a.png", f"{root}/vis/a.png", "vis/b.png", "vis/c.png")
+    rows = (f"{path},vis,P1,happy," for path in paths)
+    (root / "manifest.csv").write_text("\n".join([HEADER, *rows]), encoding="utf-8")
+    problems = ManifestDataset().problems(root)
+    assert [line.partition(": ")[0] for line in problems] == [f"line {number}" for number in range(3, 8)]
+    assert "5 problems: line 3: path 'away/a.png' leaves the data root" in refusal(ManifestDataset(), root)
 
 
 def test_a_symbolic_link_within_the_root_is_fine(write: Write, tmp_path: Path) -> None:

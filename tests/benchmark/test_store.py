@@ -10,7 +10,7 @@ import pytest
 from nferbench.errors import DataError, UsageError
 from nferbench.plugins import import_file
 from nferbench.stages import PrepareFaces, key
-from nferbench.store import HeldError, Store, open_workspace, verify
+from nferbench.store import HeldError, Store, open_workspace, verify, write_json
 
 TOY = import_file(str(Path(__file__).parents[1] / "plugins" / "toy.py"))
 
@@ -40,6 +40,12 @@ def test_a_stage_is_found_under_another_label(tmp_path: Path) -> None:
     filled(store, stage(label="toy"))
     assert store.find(stage(label="renamed")) is not None
     assert store.find(stage(size=64)) is None
+
+
+def test_paths_of_any_bytes_can_be_written_and_read(tmp_path: Path) -> None:
+    written = {"reason": os.fsdecode(b"Ren\xe9\n") + "é"}
+    write_json(tmp_path / "a.json", written)
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == written
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "garble"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from nferbench.datasets.tree import folders_in, images_below, natural
@@ -35,12 +36,33 @@ def test_links_are_followed_inside_the_root_only_and_never_in_circles(tmp_path: 
     assert {drop.what: drop.reason for drop in dropped} == {
         "a/2.png": "a link out of the data root",
         "a/4.png": "not a file, or a link to nothing",
+        "a/circle": "a folder that was read by another name",
         "away": "a link out of the data root",
     }
     assert [drop.what for drop in images_below(root, root / "away")[1]] == ["away"]
     (root / ".hidden").mkdir()
     (root / "__MACOSX").mkdir()
     assert [path.name for path in folders_in(root, root)] == ["a"]
+
+
+def test_links_that_lead_to_themselves_and_odd_names_are_named(tmp_path: Path) -> None:
+    touch(tmp_path / "a/1.png")
+    (tmp_path / "a/2.png").symlink_to("2.png")
+    (tmp_path / "a/Icon\r").touch()
+    (tmp_path / "b.png").mkdir()
+    os.mkfifo(tmp_path / "c.png")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Ren\xe9"))
+    touch(odd / "1.png")
+    found, dropped = images_below(tmp_path, tmp_path)
+    assert [path.name for path in found] == ["1.png"]
+    assert {drop.what: drop.reason for drop in dropped} == {
+        "a/2.png": "not a file, or a link to nothing",
+        "a/Icon\\r": "its name holds a line break or another control character; rename it",
+        "b.png": "a folder with the name of an image file",
+        "c.png": "not a file, or a link to nothing",
+        "Ren\\xe9": "its name is not UTF-8; rename it",
+    }
+    assert [folder.name for folder in folders_in(tmp_path, tmp_path)] == ["a", "b.png"]
 
 
 def test_a_root_that_is_itself_a_link_is_fine(tmp_path: Path) -> None:

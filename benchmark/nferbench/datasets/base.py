@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from nferbench.oneline import one_line
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -33,10 +35,14 @@ class Face:
 
 @dataclass(frozen=True)
 class Dropped:
-    """Something that was left out of a listing or of the prepared faces, and why."""
+    """Something that was left out of a listing or of the prepared faces, and why; both as one printable line each."""
 
     what: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "what", one_line(self.what))
+        object.__setattr__(self, "reason", one_line(self.reason))
 
 
 @dataclass(frozen=True)

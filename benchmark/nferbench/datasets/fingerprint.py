@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,11 +17,15 @@ from nferbench.errors import DataError
 
 Entry = tuple[int, int, str]  # size in bytes, modification time in ns, SHA-256 of the content
 
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)  # a matter of one file: no permission, or a bad spot of the disk
 _FORMAT = 1  # raise it when the same data shall get another fingerprint
 
 
 def fingerprint(listing: Listing, root: Path | None, cache: Path | None) -> str:
     """Hash a listing and the contents of all its files; the place of the files does not enter.
+
+    A file that must not or cannot be read counts as one without content and is tried again the next time; whoever
+    decodes it leaves it out.
 
     Args:
         listing: the usable faces.
@@ -33,7 +38,7 @@ def fingerprint(listing: Listing, root: Path | None, cache: Path | None) -> str:
         64 hexadecimal digits (SHA-256).
 
     Raises:
-        DataError: a file of the listing cannot be read.
+        DataError: a file of the listing is not there.
     """
     files = sorted({file for face in listing.faces for file in face.files})
     contents = _contents(files, root, cache)
@@ -55,27 +60,37 @@ def _contents(files: list[str], root: Path | None, cache: Path | None) -> dict[s
     stale: list[str] = []
     paths = {file: root.absolute() / file for file in files}
     for file, path in paths.items():
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise DataError(f"{path}: {error.strerror}") from None
         entry = known.get(str(path), (0, 0, ""))
-        entries[file] = (status.st_size, status.st_mtime_ns, entry[2])
+        entries[file] = (*_size_and_time(path), entry[2])
         if entry != entries[file] or not entry[2]:
             stale.append(file)
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock; remote disks gain most
         for file, content in zip(stale, pool.map(lambda file: _hash(paths[file]), stale), strict=True):
             entries[file] = (*entries[file][:2], content)
     if stale and cache is not None:
-        _write_cache(cache, known | {str(paths[file]): entry for file, entry in entries.items()})
+        _write_cache(cache, known | {str(paths[file]): entry for file, entry in entries.items() if entry[2]})
     return {file: entry[2] for file, entry in entries.items()}
 
 
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Size in bytes and modification time in ns; zeros where the file is unreadable."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno in _UNREADABLE:
+            return 0, 0
+        raise DataError(f"{path}: {error.strerror}") from None
+    return status.st_size, status.st_mtime_ns
+
+
 def _hash(path: Path) -> str:
+    """The SHA-256 of a file; "" where it is unreadable."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
+        if error.errno in _UNREADABLE:
+            return ""
         raise DataError(f"{path}: {error.strerror}") from None
 
 

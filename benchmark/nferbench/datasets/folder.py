@@ -5,20 +5,18 @@ The form is a convention of this project, not of any published data set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
 from nferbench.datasets.base import NEUTRAL, Dropped, Face, FaceDataset, Listing, Modality, Picture
-from nferbench.datasets.images import SUFFIXES
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import contradictions, is_paired, partnered
+from nferbench.datasets.tree import images_below
 from nferbench.errors import DataError, UsageError
 
 MODALITIES: tuple[Modality, ...] = ("vis", "nir")
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind; hidden files are skipped too
 
 
 @final
@@ -27,7 +25,8 @@ class FolderDataset(FaceDataset):
     """The faces of a tree {vis,nir}/<subject>/<expression>/<sample>.<ext>.
 
     A VIS and a NIR image are a pair where subject folder, expression folder and file name, without its ending, are
-    equal. A tree of one modality alone is fine, for example as the extra VIS set.
+    equal. A tree of one modality alone is fine, for example as the extra VIS set. What else lies there is left out and
+    named, and so are links that lead out of the folder that holds vis and nir.
     """
 
     name: str = field(default="folder", compare=False)
@@ -41,18 +40,24 @@ class FolderDataset(FaceDataset):
             raise UsageError(f"data set '{self.name}': {base} holds neither a folder vis nor a folder nir")
         faces: list[Face] = []
         dropped: list[Dropped] = []
-        for modality, subject, label, path in _images(base):
-            expression = canonical(label)
-            file = path.relative_to(base).as_posix()
-            if path.suffix.lower() not in SUFFIXES:
-                dropped.append(Dropped(file, "not the name of an image file"))
-            elif expression is None:
-                dropped.append(Dropped(file, unknown(label)))
-            elif expression == NEUTRAL and not self.neutral:
-                dropped.append(Dropped(file, "neutral faces are not wanted"))
-            else:
-                pair = f"{subject}/{label}/{path.stem}"
-                faces.append(Face(file, modality, subject, expression, pair, (file,)))
+        for modality in MODALITIES:
+            paths, others = images_below(base, base / modality) if (base / modality).is_dir() else ([], [])
+            dropped += others
+            for path in paths:
+                file = path.relative_to(base).as_posix()
+                _, *folders, _ = file.split("/")
+                if len(folders) != 2:
+                    dropped.append(Dropped(file, "not at <subject>/<expression>/<image>"))
+                    continue
+                subject, label = folders
+                expression = canonical(label)
+                if expression is None:
+                    dropped.append(Dropped(file, unknown(label)))
+                elif expression == NEUTRAL and not self.neutral:
+                    dropped.append(Dropped(file, "neutral faces are not wanted"))
+                else:
+                    pair = f"{subject}/{label}/{path.stem}"
+                    faces.append(Face(file, modality, subject, expression, pair, (file,)))
         faults = contradictions(faces)
         if faults:
             more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
@@ -83,12 +88,3 @@ class FolderDataset(FaceDataset):
 def is_face_tree(path: Path) -> bool:
     """Whether a folder has at least one of the folders vis and nir."""
     return any((path / modality).is_dir() for modality in MODALITIES)
-
-
-def _images(base: Path) -> Iterator[tuple[Modality, str, str, Path]]:
-    """Modality, subject, label and path of every file three levels below a modality's folder."""
-    for modality in MODALITIES:
-        for path in (base / modality).glob("*/*/*"):
-            hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
-            if path.is_file() and not hidden and path.name.casefold() not in _CLUTTER:
-                yield modality, path.parts[-3], path.parts[-2], path

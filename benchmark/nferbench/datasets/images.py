@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MIN_SIDE = 4  # pixels; smaller pictures stand in for something that is missing, such as 1 x 1
 MAX_PIXELS = 1 << 26  # 67 million: more than any camera used for faces, less than what exhausts a small machine
 
 # A closed list: Pillow also knows formats that start other programs (EPS) or only point to other files.
@@ -34,18 +35,20 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (h, w, 3), uint8, contiguous.
 
     Raises:
-        DataError: the file is missing, empty, truncated, not an image, of more than `MAX_PIXELS` pixels or in
-            floating point, which has no defined range.
+        DataError: the file is missing, not readable, empty, truncated, not an image, of fewer than `MIN_SIDE` pixels a
+            side, of more than `MAX_PIXELS` in all, or in floating point, which has no defined range.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
         with Image.open(path, formats=_FORMATS) as image:
             width, height = image.size
+            if min(width, height) < MIN_SIDE:
+                raise DataError(f"{path}: {width} x {height} pixels; a face has at least {MIN_SIDE} a side")
             if width * height > MAX_PIXELS:
                 raise DataError(f"{path}: {width} x {height} pixels; at most {MAX_PIXELS} are read, scale it down")
             return _rgb(ImageOps.exif_transpose(image), path)
@@ -55,6 +58,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path}: not an image; {', '.join(_FORMATS)} are read") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path}: too many pixels; at most {MAX_PIXELS} are read, scale it down") from None
+    except PermissionError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # Pillow's decoders raise whatever they stumble over in a damaged file
         raise DataError(f"{path}: cannot be decoded ({' '.join(str(error).split())}); is the copy complete?") from None
 

@@ -15,6 +15,7 @@ from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partn
 from nferbench.datasets.sidecar import Sidecar, read_sidecar
 from nferbench.datasets.table import USED, Row, inside, read_table
 from nferbench.errors import DataError, UsageError
+from nferbench.oneline import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,8 @@ class ManifestDataset(FaceDataset):
     landmarks are in pixels of the upright image (after its EXIF orientation).
 
     A row with a pair name whose partner is missing is left out, unless the whole list is of one modality; a row
-    without one is kept, unpaired.
+    without one is kept, unpaired. A path that leads nowhere or out of the root is a mistake in the list, and refused;
+    what is there and no file to read (a folder, a pipe) is left out and named.
     """
 
     name: str = field(default="manifest", compare=False)
@@ -137,6 +139,8 @@ class ManifestDataset(FaceDataset):
         """Why a row is left out; "" where it is not."""
         if row.modality not in USED:
             return f"modality {row.modality} is not used"
+        if row.odd:
+            return row.odd
         if not row.known:
             return unknown(row.label)
         if row.face.expression == NEUTRAL and not self.neutral:
@@ -164,13 +168,14 @@ def dataset_from_path(path: Path) -> FaceDataset:
     if path.is_dir():
         if not is_face_tree(path):
             raise UsageError(f"{path} is no data set; it must hold {FILE_NAME} or folders vis and nir")
-        return FolderDataset(name=path.name, title=path.name, path=str(path))
+        name = one_line(path.name)
+        return FolderDataset(name=name, title=name, path=str(path))
     if not path.is_file():
         raise UsageError(f"{path} does not exist; give a manifest (.csv) or a folder that holds a data set")
     if path.suffix.lower() != ".csv":
         raise UsageError(f"{path} is no manifest; give a .csv file or a folder that holds a data set")
     sidecar = read_sidecar(path)
-    name = sidecar.name or (path.parent.name if path.name == FILE_NAME else path.stem)
+    name = one_line(sidecar.name or (path.parent.name if path.name == FILE_NAME else path.stem))
     dataset = ManifestDataset(name=name, title=sidecar.title or name, file=str(path))
     return replace(dataset, licence=sidecar.licence)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,6 +15,7 @@ from typing import cast
 
 from nferbench.datasets.base import Face, Modality
 from nferbench.datasets.labels import canonical
+from nferbench.datasets.tree import name_fault
 from nferbench.errors import DataError
 
 REQUIRED = ("path", "modality", "subject", "expression")
@@ -33,6 +36,7 @@ class Row:
     label: str  # the expression as written
     known: bool  # the label means one of the seven classes
     columns: Mapping[str, str]  # sequence, frame, session, light, view; "" where empty
+    odd: str  # why it is left out though it is there, such as a folder in place of a file; "" where it is not
 
 
 def inside(root: Path, path: str) -> str:
@@ -48,7 +52,7 @@ def inside(root: Path, path: str) -> str:
         raise DataError(f"path {path!r} is absolute; it must be relative to the data root")
     if ".." in posix.parts:
         raise DataError(f"path {path!r} contains '..'; it must stay under the data root")
-    if not (root / posix).resolve().is_relative_to(root.resolve()):
+    if not Path(os.path.realpath(root / posix)).is_relative_to(os.path.realpath(root)):  # resolve() raises on circles
         raise DataError(f"path {path!r} leaves the data root by a symbolic link; copy the files or choose another root")
     return str(posix)
 
@@ -127,6 +131,7 @@ def _check_row(
 ) -> tuple[Row | None, list[str]]:
     faults: list[str] = []
     files: list[str] = []
+    odd: list[str] = []
     for column in ("path", "landmarks") if cells["landmarks"] else ("path",):
         try:
             path = inside(root, cells[column])
@@ -134,10 +139,16 @@ def _check_row(
             faults.append(str(error))
             continue
         files.append(path)
-        if not (root / path).is_file():
+        try:
+            odd += filter(None, [name_fault(path) or _kind_fault((root / path).stat().st_mode)])
+        except PermissionError as error:
+            odd.append(f"cannot be read ({error.strerror})")
+        except OSError:
             faults.append(f"{column} {path!r} does not exist under {root}")
     if cells["landmarks"] and not cells["landmarks"].endswith(".npy"):
         faults.append(f"landmarks {cells['landmarks']!r} is not an .npy file")
+    broken = [name for name in REQUIRED + OPTIONAL if name not in ("path", "landmarks") and name_fault(cells[name])]
+    odd += [f"its {name} holds a line break or another control character" for name in broken]
     modality = cells["modality"].casefold()
     if modality not in USED + UNUSED:
         faults.append(f"unknown modality {cells['modality']!r}; known: {', '.join(USED + UNUSED)}")
@@ -163,7 +174,13 @@ def _check_row(
         split=split,
     )
     columns = {name: cells[name] for name in ("sequence", "frame", "session", "light", "view")}
-    return Row(number, face, modality, cells["expression"], expression is not None, columns), []
+    reason = "; ".join(dict.fromkeys(odd))
+    return Row(number, face, modality, cells["expression"], expression is not None, columns, reason), []
+
+
+def _kind_fault(mode: int) -> str:
+    """Why what has this mode is no file to read; "" where it is one. A pipe would keep a reader waiting forever."""
+    return "" if stat.S_ISREG(mode) else "a folder, not a file" if stat.S_ISDIR(mode) else "not a file"
 
 
 def _box(text: str) -> Box | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from nferbench.datasets.base import Dropped
@@ -15,7 +16,8 @@ CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave be
 def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
     """All image files below a folder, in natural order (frame 9 before frame 10), and what else lies there.
 
-    Hidden files and folders are passed over in silence. A link is followed unless it leads out of the root.
+    Hidden files and folders are passed over in silence. A link is followed unless it leads out of the root or to a
+    folder that was read already. Nothing is opened, so a pipe or a file without permission does no harm.
 
     Args:
         root: the data root, which no file may leave.
@@ -26,12 +28,12 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
     """
     found: list[Path] = []
     dropped: list[Dropped] = []
-    outer = root.resolve()
     visited: set[Path] = set()
 
     def visit(place: Path) -> None:
-        real = place.resolve()
+        real = _real(place)
         if real in visited:
+            dropped.append(Dropped(place.relative_to(root).as_posix(), "a folder that was read by another name"))
             return
         visited.add(real)
         try:
@@ -44,12 +46,17 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
             if entry.name.startswith("."):
                 continue
             name = path.relative_to(root).as_posix()
-            if entry.is_symlink() and not path.resolve().is_relative_to(outer):
+            kind = _kind(entry)
+            if fault := name_fault(entry.name):
+                dropped.append(Dropped(name, fault))
+            elif entry.is_symlink() and not _real(path).is_relative_to(outer):
                 dropped.append(Dropped(name, "a link out of the data root"))
-            elif entry.is_dir():
+            elif kind == "folder" and path.suffix.lower() not in SUFFIXES:
                 visit(path)
+            elif kind == "folder":
+                dropped.append(Dropped(name, "a folder with the name of an image file"))
             elif path.suffix.lower() in SUFFIXES:
-                if path.is_file():
+                if kind == "file":
                     found.append(path)
                 else:
                     dropped.append(Dropped(name, "not a file, or a link to nothing"))
@@ -58,7 +65,8 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
             else:
                 dropped.append(Dropped(name, "not the name of an image file"))
 
-    if folder.resolve().is_relative_to(outer):
+    outer = _real(root)
+    if _real(folder).is_relative_to(outer):
         visit(folder)
     else:
         dropped.append(Dropped(folder.relative_to(root).as_posix(), "a link out of the data root"))
@@ -68,16 +76,42 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
 def folders_in(root: Path, folder: Path) -> list[Path]:
     """The folders in a folder, in natural order.
 
-    Hidden ones, links out of the data root, and what zip files of macOS add (a tree of the same form) are passed over.
+    Hidden ones, those with a name of `name_fault`, links out of the data root, and what zip files of macOS add (a tree
+    of the same form) are passed over.
     """
-    outer = root.resolve()
+    outer = _real(root)
     try:
         children = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")) and path.is_dir()]
     except OSError:  # not ours to read
         return []
-    return sorted(
-        (child for child in children if child.resolve().is_relative_to(outer)), key=lambda child: natural(child.name)
-    )
+    usable = (child for child in children if not name_fault(child.name) and _real(child).is_relative_to(outer))
+    return sorted(usable, key=lambda child: natural(child.name))
+
+
+def name_fault(name: str) -> str:
+    """Why a file of this name, or under a folder of this name, is no face; "" where the name is fine.
+
+    Names end up in CSV and JSON files and on terminals, for which spaces, quotes, commas and all letters are fine.
+    """
+    if not name.isprintable():
+        if any("\udc80" <= character <= "\udcff" for character in name):
+            return "its name is not UTF-8; rename it"
+        if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+            return "its name holds a line break or another control character; rename it"
+    return ""
+
+
+def _real(path: Path) -> Path:
+    """As `Path.resolve`, which raises where links lead in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """What an entry of a folder is, or leads to where it is a link: "file", "folder" or "" for all else."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else ""
+    except OSError:  # links in a circle, or through a folder that is not ours to read
+        return ""
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -1,0 +1,23 @@
+"""Any text as one line that every terminal, log and CSV file can take: names of files may hold anything."""
+
+from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    r"""The text with all that is not printable written as an escape.
+
+    Bytes of file names that are not UTF-8 (which Python holds as lone surrogates) are written as they are on the disk.
+
+    >>> print(one_line("a\nb"), one_line("Ren\udce9.png"), one_line("Ren\u00e9, \"2\".png"))
+    a\nb Ren\xe9.png René, "2".png
+    """
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
