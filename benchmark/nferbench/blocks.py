@@ -52,7 +52,7 @@ def write_block(
         path: the file to write.
         faces: whole pairs, the VIS face before the NIR face.
         dataset: what they belong to.
-        root: its data root.
+        root: the folder that its files are relative to.
         size: side of the crops in pixels.
         recipe: where the face is in a picture.
         landmarks: points that the listing promises for each face.
@@ -78,7 +78,7 @@ def write_block(
                 square, unregistered = _laid_on(shown.get(face.pair), picture, square, size)
             pixels = crop_of(face, picture, square, size)
         except DataError as error:
-            dropped[place] = str(error)
+            dropped[place] = _told(error, face, root)
             continue
         kept.append(place)
         images.append(pixels)
@@ -122,6 +122,12 @@ def crop_of(face: Face, picture: Picture, square: Square, size: int) -> NDArray[
     if crop.mean() < BLACK:
         raise DataError(f"black (mean level below {BLACK} of 255)")
     return crop
+
+
+def _told(error: DataError, face: Face, root: Path | None) -> str:
+    """Why a face is left out, without what names the face already: whose machine it is does not matter."""
+    places = [f"{root / file}: " for file in face.files] if root is not None else []
+    return next((str(error).removeprefix(place) for place in places if str(error).startswith(place)), str(error))
 
 
 def _laid_on(

@@ -39,7 +39,7 @@ def data_verify(
     from nferbench.config import Request, resolve
     from nferbench.plan import data_roots
     from nferbench.plugins import load_plugins
-    from nferbench.store import open_workspace
+    from nferbench.store import file_name, open_workspace
     from nferbench.verify import verify
 
     request = Request(dataset, ("none",), "none", preset, detector=detector, crop=crop, changes=tuple(change))
@@ -53,7 +53,7 @@ def data_verify(
     if verdict.sheet is not None:
         from PIL import Image
 
-        path = open_workspace(workspace).workspace / "verify" / f"{settings.dataset.name}.png"
+        path = open_workspace(workspace).workspace / "verify" / f"{file_name(settings.dataset.name)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(verdict.sheet).save(path)
         say(f"contact sheet: {path}")

@@ -12,7 +12,7 @@ from nferbench import __version__
 from nferbench.config import Settings
 from nferbench.plan import RowStages, Work
 from nferbench.stages import Stage, key
-from nferbench.store import Store, write_json
+from nferbench.store import Store, file_name, write_json
 from nferbench.values import describe, digest
 
 
@@ -47,7 +47,7 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
     }
     identity = [protocol, key(work.faces), key(work.extra) if work.extra else None, describe(settings.fer)]
     protocol["crop"] = _crop(settings)  # not part of the identity: the keys hold more of it
-    name = f"{settings.dataset.name}-{settings.preset}-{digest(identity)[:8]}"
+    name = f"{file_name(settings.dataset.name)}-{file_name(settings.preset)}-{digest(identity)[:8]}"
     path = store.workspace / "records" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [_row(row, store, stamps) for row in work.rows]

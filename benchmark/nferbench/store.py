@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import threading
@@ -80,7 +81,7 @@ class Store:
         short = key(stage)[:12]
         folder = self.workspace / stage.kind
         present = next(folder.glob(f"*-{short}"), None) if folder.is_dir() else None
-        return present or folder / f"{stage.label()}-{short}"
+        return present or folder / f"{file_name(stage.label())}-{short}"
 
     def partial(self, stage: Stage) -> Path:
         """The directory in which a stage is being filled; made if it is not there."""
@@ -202,6 +203,11 @@ def open_workspace(path: Path) -> Store:
             f"workspace {path} cannot be written ({error.strerror}); choose another: --workspace"
         ) from None
     return Store(path)
+
+
+def file_name(name: str) -> str:
+    """A name as part of the name of a file: letters, digits, dots, plus signs and dashes, at most 120 of them, no leading dot."""
+    return re.sub(r"[^\w.+-]+", "-", name).lstrip(".")[:120]
 
 
 def write_json(path: Path, data: object) -> None:

@@ -48,6 +48,14 @@ def test_paths_of_any_bytes_can_be_written_and_read(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text("utf-8")) == written
 
 
+@pytest.mark.parametrize("name", ["../../out", "a/b", ".hidden", "two\nlines", "x" * 300])
+def test_no_name_of_a_data_set_leads_out_of_the_workspace(tmp_path: Path, name: str) -> None:
+    path = Store(tmp_path).path(stage(label=name))
+    assert path.parent == tmp_path / "faces" and not path.name.startswith(".") and len(path.name) < 150
+    path.mkdir(parents=True)
+    assert Store(tmp_path).path(stage(label="other")) == path
+
+
 @pytest.mark.parametrize("damage", ["truncate", "remove", "garble"])
 def test_a_damaged_entry_is_an_error_and_can_be_set_aside(tmp_path: Path, damage: str) -> None:
     store = Store(tmp_path)
