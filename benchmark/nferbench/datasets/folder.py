@@ -15,10 +15,10 @@ from nferbench.datasets.images import SUFFIXES
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import contradictions, is_paired, partnered
+from nferbench.datasets.tree import CLUTTER, visible
 from nferbench.errors import DataError, UsageError
 
 MODALITIES: tuple[Modality, ...] = ("vis", "nir")
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind; hidden files are skipped too
 
 
 @final
@@ -27,7 +27,8 @@ class FolderDataset(FaceDataset):
     """The faces of a tree {vis,nir}/<subject>/<expression>/<sample>.<ext>.
 
     A VIS and a NIR image are a pair where subject folder, expression folder and file name, without its ending, are
-    equal. A tree of one modality alone is fine, for example as the extra VIS set.
+    equal. A tree of one modality alone is fine, for example as the extra VIS set. Capitals in "vis" and "nir" do not
+    matter.
     """
 
     name: str = field(default="folder", compare=False)
@@ -82,13 +83,19 @@ class FolderDataset(FaceDataset):
 
 def is_face_tree(path: Path) -> bool:
     """Whether a folder has at least one of the folders vis and nir."""
-    return any((path / modality).is_dir() for modality in MODALITIES)
+    return bool(_folders(path))
+
+
+def _folders(base: Path) -> list[tuple[Modality, Path]]:
+    """The folders vis and nir, written in any case."""
+    named = {path: path.name.casefold() for path in sorted(base.iterdir()) if path.is_dir()} if base.is_dir() else {}
+    return [(modality, path) for modality in MODALITIES for path, name in named.items() if name == modality]
 
 
 def _images(base: Path) -> Iterator[tuple[Modality, str, str, Path]]:
     """Modality, subject, label and path of every file three levels below a modality's folder."""
-    for modality in MODALITIES:
-        for path in (base / modality).glob("*/*/*"):
-            hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
-            if path.is_file() and not hidden and path.name.casefold() not in _CLUTTER:
+    for modality, folder in _folders(base):
+        for path in folder.glob("*/*/*"):
+            seen = visible(path.relative_to(base).as_posix()) and path.name.casefold() not in CLUTTER
+            if seen and path.is_file():
                 yield modality, path.parts[-3], path.parts[-2], path

@@ -10,12 +10,13 @@ from nferbench.datasets.base import Dropped
 from nferbench.datasets.images import SUFFIXES
 
 CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind
+_MACOS = "__MACOSX"  # what zip files of macOS add: a tree of the same form, with a small "._000.jpeg" for each file
 
 
 def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
     """All image files below a folder, in natural order (frame 9 before frame 10), and what else lies there.
 
-    Hidden files and folders are passed over in silence. A link is followed unless it leads out of the root.
+    What is not `visible` is passed over in silence. A link is followed unless it leads out of the root.
 
     Args:
         root: the data root, which no file may leave.
@@ -41,7 +42,7 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
             return
         for entry in entries:
             path = place / entry.name
-            if entry.name.startswith("."):
+            if not visible(entry.name):
                 continue
             name = path.relative_to(root).as_posix()
             if entry.is_symlink() and not path.resolve().is_relative_to(outer):
@@ -66,18 +67,26 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
 
 
 def folders_in(root: Path, folder: Path) -> list[Path]:
-    """The folders in a folder, in natural order.
-
-    Hidden ones, links out of the data root, and what zip files of macOS add (a tree of the same form) are passed over.
-    """
+    """The folders in a folder, in natural order, without links out of the root and what is not `visible`."""
     outer = root.resolve()
     try:
-        children = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")) and path.is_dir()]
+        children = [path for path in folder.iterdir() if visible(path.name) and path.is_dir()]
     except OSError:  # not ours to read
         return []
     return sorted(
         (child for child in children if child.resolve().is_relative_to(outer)), key=lambda child: natural(child.name)
     )
+
+
+def visible(name: str) -> bool:
+    """Whether a file or folder of this name, or everything on this path below the data root, may hold data.
+
+    Hidden names (".DS_Store", "._000.jpeg") and what zip files of macOS add do not.
+
+    >>> visible("NI/Strong/P001"), visible("__MACOSX/NI"), visible("NI/._Strong")
+    (True, False, False)
+    """
+    return not any(part.startswith(".") or part == _MACOS for part in name.split("/"))
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
