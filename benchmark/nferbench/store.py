@@ -206,7 +206,7 @@ def open_workspace(path: Path) -> Store:
 
 
 def file_name(name: str) -> str:
-    """A name as part of the name of a file: letters, digits, dots, plus signs and dashes, at most 120 of them, no leading dot."""
+    """A name as part of the name of a file: letters, digits and "._+-", at most 120 of them, no dot in front."""
     return re.sub(r"[^\w.+-]+", "-", name).lstrip(".")[:120]
 
 

@@ -292,6 +292,15 @@ def test_a_complete_copy_gives_no_finding_on_counts(tmp_path: Path, subjects: in
     assert len(CfeeDataset().findings(listing, tmp_path)) == 1  # the one on the missing spreadsheet
 
 
+@pytest.mark.parametrize("subjects", [228, 231])
+def test_a_person_too_few_or_too_many_is_told(tmp_path: Path, subjects: int) -> None:
+    listing = CfeeDataset().listing(database(tmp_path, subjects, codes=7))
+    assert [finding.text for finding in CfeeDataset().findings(listing, tmp_path)[1:]] == [
+        f"{subjects} subjects; a complete copy has 229 or 230",
+        f"{6 * subjects:,} images of the six basic expressions; a complete copy has 1,374 to 1,380",
+    ]
+
+
 def test_too_few_people_are_told(tmp_path: Path) -> None:
     _, *counts = CfeeDataset().findings(CfeeDataset().listing(database(tmp_path)), tmp_path)
     assert [finding.text for finding in counts] == [

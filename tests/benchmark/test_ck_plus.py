@@ -228,3 +228,13 @@ def test_a_class_without_faces_is_serious(tmp_path: Path) -> None:
 def test_it_is_registered_without_an_extra_set() -> None:
     (dataset,) = nferbench_datasets()
     assert (dataset.name, dataset.title, dataset.default_extra) == ("ck+", "CK+", None)
+
+
+def test_names_in_lower_case_give_the_same_faces(tmp_path: Path) -> None:
+    upper, lower = write(tmp_path / "upper"), write(tmp_path / "lower")
+    for path in sorted(lower.rglob("*"), reverse=True):
+        path.rename(path.with_name(path.name.lower()))
+    faces, others = DATASET.listing(upper).faces, DATASET.listing(lower).faces
+    assert [replace(face, files=()) for face in others] == [replace(face, files=()) for face in faces]
+    assert all((lower / face.files[0]).is_file() for face in others)
+    assert not any("do not end with" in each.text for each in DATASET.findings(DATASET.listing(lower), lower))

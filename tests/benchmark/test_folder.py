@@ -122,3 +122,10 @@ def test_nir_loads_grey_and_vis_in_colour(tmp_path: Path) -> None:
     nir, vis = (dataset.load(face, tmp_path, 32).pixels for face in dataset.listing(tree(tmp_path, *PAIR)).faces)
     assert (nir[..., 0] == nir[..., 2]).all()
     assert (vis[..., 0] > vis[..., 2]).all()
+
+
+@pytest.mark.parametrize(("vis", "nir"), [("VIS", "NIR"), ("Vis", "nir")])
+def test_capitals_do_not_matter_in_vis_and_nir(tmp_path: Path, vis: str, nir: str) -> None:
+    tree(tmp_path, f"{vis}/P1/Happy/000.jpg", f"{nir}/P1/Happy/000.png")
+    dataset = dataset_from_path(tmp_path)
+    assert {face.modality: face.id.split("/")[0] for face in dataset.listing(None).faces} == {"vis": vis, "nir": nir}

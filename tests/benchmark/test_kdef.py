@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from nferbench.datasets.base import EXPRESSIONS
-from nferbench.datasets.kdef import BLACK, ERRATA, PEOPLE, KdefDataset
+from nferbench.datasets.kdef import BLACK, ERRATA, PEOPLE, KdefDataset, View
 from nferbench.datasets.left_out import counted
 from nferbench.errors import DataError, UsageError
 from nferbench.values import replaced
 
 LABELS = ("AF", "AN", "DI", "HA", "NE", "SA", "SU")
-VIEWS = ("FL", "HL", "S", "HR", "FR")
+VIEWS: tuple[View, ...] = ("FL", "HL", "S", "HR", "FR")
 RIGHT_TO_WRONG = {right: wrong for wrong, right in ERRATA.items()}
 
 
@@ -130,15 +130,16 @@ def test_capitals_do_not_matter_in_names(tmp_path: Path) -> None:
         assert seen(tmp_path / "lower", views=views) == seen(tmp_path / "upper", views=views)
 
 
-def test_averaged_faces_are_never_listed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("averages", ["AKDEF", "akdef"])
+def test_averaged_faces_are_never_listed(tmp_path: Path, averages: str) -> None:
     copy(tmp_path / "KDEF")
-    (tmp_path / "KDEF/AKDEF/AF01").mkdir(parents=True)  # as where the release was unpacked into itself
-    for name in ("FAFS.JPG", "FAHR.JPG", "AF01/AF01ANS.JPG"):
-        (tmp_path / "KDEF/AKDEF" / name).touch()
+    (tmp_path / f"KDEF/{averages}/AF01").mkdir(parents=True)  # as where the release was unpacked into itself
+    for name in ("FAFS.JPG", "FAHR.JPG", "AF01/AF02ANS.JPG"):
+        (tmp_path / "KDEF" / averages / name).touch()
     found = KdefDataset().listing(tmp_path)
-    assert len(found.faces) == 12 and not any("AKDEF" in face.files[0] for face in found.faces)
-    averages = [drop.what for drop in found.dropped if drop.reason == "an average over all people (AKDEF)"]
-    assert averages == ["KDEF/AKDEF/AF01/AF01ANS.JPG", "KDEF/AKDEF/FAFS.JPG", "KDEF/AKDEF/FAHR.JPG"]
+    assert len(found.faces) == 12 and not any(averages in face.files[0] for face in found.faces)
+    left_out = [drop.what for drop in found.dropped if drop.reason == "an average over all people (AKDEF)"]
+    assert left_out == [f"KDEF/{averages}/{name}" for name in ("AF01/AF02ANS.JPG", "FAFS.JPG", "FAHR.JPG")]
 
 
 @pytest.mark.parametrize("nesting", [".", "KDEF", "KDEF_and_AKDEF/KDEF", "kdef/KDEF_and_AKDEF/KDEF_and_AKDEF/KDEF"])
@@ -206,6 +207,17 @@ def test_a_complete_copy_has_840_frontal_faces_of_70_people(tmp_path: Path) -> N
     assert len(PEOPLE) == 70 and len({face.subject for face in listing.faces}) == 70
     assert Counter(face.expression for face in listing.faces) == dict.fromkeys(EXPRESSIONS, 140)
     assert KdefDataset().findings(listing, tmp_path) == ()
+
+
+@pytest.mark.parametrize(("views", "count"), [(("S",), 840), (("HL", "S", "HR"), 2520), (VIEWS, 4200)])
+def test_a_complete_copy_has_the_published_count_in_each_choice_of_views(
+    tmp_path: Path, views: tuple[View, ...], count: int
+) -> None:
+    dataset = KdefDataset(views=views)
+    listing = dataset.listing(copy(tmp_path, PEOPLE, views))
+    black = [name for name in BLACK if name[6:] in views and name[4:6] != "NE"]
+    assert len(listing.faces) == count - len(black)
+    assert not [finding for finding in dataset.findings(listing, tmp_path) if "misnamed" not in finding.text]
 
 
 def test_a_complete_release_has_4900_files_and_only_the_errata_are_told(tmp_path: Path) -> None:

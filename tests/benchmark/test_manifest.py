@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +156,28 @@ def test_backslashes_and_dots_in_paths_are_made_regular(write: Write, tmp_path: 
     assert ids(write(".\\vis\\a.png,vis,P1,happy,", images=False).listing(tmp_path)) == ["vis/a.png"]
 
 
+def test_a_manifest_as_windows_writes_it_is_the_same(write: Write, tmp_path: Path) -> None:
+    rows = ["vis\\a.png,vis,P1,happy,a,points\\a.npy", "nir\\a.png,nir,P1,happy,a,"]
+    for name in ("vis/a.png", "nir/a.png"):
+        draw(tmp_path / name)
+    (tmp_path / "points").mkdir()
+    np.save(tmp_path / "points/a.npy", np.zeros((68, 2)))
+    text = "\r\n".join([f"{HEADER},landmarks", *rows]) + "\r\n\r\n"
+    (tmp_path / "manifest.csv").write_bytes(text.encode("utf-8-sig"))
+    listing = ManifestDataset().listing(tmp_path)
+    assert [face.files for face in listing.faces] == [("nir/a.png",), ("vis/a.png", "points/a.npy")]
+    assert {face.pair for face in listing.faces} == {"a"} and not listing.dropped
+    unix = write(*(row.replace("\\", "/") for row in rows), header=f"{HEADER},landmarks", images=False)
+    assert unix.listing(tmp_path) == listing
+
+
+def test_a_path_in_other_capitals_is_refused_by_name(write: Write, tmp_path: Path) -> None:
+    draw(tmp_path / "vis/a.png")
+    assert "line 2: path 'VIS/a.png' does not exist" in refusal(
+        write("VIS/a.png,vis,P1,happy,", images=False), tmp_path
+    )
+
+
 def test_a_path_listed_twice_is_refused(write: Write, tmp_path: Path) -> None:
     message = refusal(write(*PAIR, "vis/./a.png,vis,P1,happy,b"), tmp_path)
     assert "line 4: path 'vis/a.png' is already on line 2" in message
@@ -227,9 +249,12 @@ def test_unknown_labels_are_named_counted_and_left_out(write: Write, tmp_path: P
 
 
 def test_other_spectra_are_allowed_and_left_out(write: Write, tmp_path: Path) -> None:
-    listing = write(*PAIR, "lwir/a.png,lwir,P1,happy,a").listing(tmp_path)
+    others = ("lwir", "mwir", "swir")
+    listing = write(*PAIR, *(f"{m}/a.png,{m},P1,happy,a" for m in others)).listing(tmp_path)
     assert len(listing.faces) == 2
-    assert [drop.what for drop in listing.dropped] == ["lwir/a.png"]
+    assert {drop.what: drop.reason for drop in listing.dropped} == {
+        f"{modality}/a.png": f"modality {modality} is not used" for modality in others
+    }
 
 
 def test_a_face_without_its_partner_is_left_out_and_an_unpaired_one_kept(write: Write, tmp_path: Path) -> None:
@@ -312,61 +337,6 @@ def test_landmark_files_are_listed_loaded_and_checked(write: Write, tmp_path: Pa
 def test_a_bad_landmark_path_is_refused(write: Write, tmp_path: Path, path: str, complaint: str) -> None:
     dataset = write(f"a.png,vis,P1,happy,{path}", header="path,modality,subject,expression,landmarks")
     assert complaint in refusal(dataset, tmp_path)
-
-
-def sequence(frames: Iterable[str]) -> list[str]:
-    return [f"{m}/{k}.png,{m},P1,happy,{k},s1,{k}" for m in ("vis", "nir") for k in frames]
-
-
-def test_the_last_frames_of_a_sequence_are_chosen_by_number(write: Write, tmp_path: Path) -> None:
-    dataset = write(*sequence(["2", "9", "10", "11"]), header=f"{HEADER},sequence,frame")
-    listing = replace(dataset, last=2).listing(tmp_path)
-    assert ids(listing) == ["nir/10.png", "nir/11.png", "vis/10.png", "vis/11.png"]
-    assert {drop.reason for drop in listing.dropped} == {"not among the last 2 frames of the sequence"}
-    assert len(dataset.listing(tmp_path).faces) == 8
-
-
-def test_the_last_frames_need_numbers(write: Write, tmp_path: Path) -> None:
-    dataset = write(*sequence(["apex"]), header=f"{HEADER},sequence,frame")
-    assert "line 2: last=2 needs a sequence and a whole number" in refusal(replace(dataset, last=2), tmp_path)
-
-
-def test_rows_are_filtered_by_light(write: Write, tmp_path: Path) -> None:
-    rows = ("a.png,vis,P1,happy,,Strong", "b.png,vis,P1,happy,,Dark")
-    listing = replace(write(*rows, header=f"{HEADER},light"), light="strong").listing(tmp_path)
-    assert ids(listing) == ["a.png"]
-    assert listing.dropped[0].reason == "light is not 'strong'"
-
-
-def test_the_yaml_file_beside_it_names_maps_and_counts(write: Write, tmp_path: Path) -> None:
-    write("a.png,vis,P1,1,", "b.png,vis,P2,Froh,")
-    (tmp_path / "manifest.yaml").write_text(
-        "name: own\ntitle: Our own set\nlicence: research only\naliases: {1: surprise, froh: happy}\n"
-        "expect: {images: 2, subjects: 2, nir: 0}\n",
-        encoding="utf-8",
-    )
-    dataset = dataset_from_path(tmp_path)
-    assert isinstance(dataset, ManifestDataset)
-    assert (dataset.name, dataset.title, dataset.licence) == ("own", "Our own set", "research only")
-    assert [face.expression for face in dataset.listing(None).faces] == ["surprise", "happiness"]
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("expect: {pairs: 2}", "manifest.yaml expects 2 pairs, the manifest has 1"),
-        ("expect: {people: 2}", "whole numbers for some of images, vis, nir, subjects, pairs"),
-        ("alias: {a: fear}", "unknown key 'alias'; did you mean 'aliases'?"),
-        ("aliases: {angst: terror}", "alias 'angst' stands for 'terror'"),
-        ("aliases: {no: fear}", "put both in quotes"),
-        ("name: 3", "name is 3; it must be text"),
-        ("- a\n- b", "holds list"),
-        ("a: [", "not YAML"),
-    ],
-)
-def test_a_wrong_yaml_file_is_refused(write: Write, tmp_path: Path, text: str, complaint: str) -> None:
-    (tmp_path / "manifest.yaml").write_text(text, encoding="utf-8")
-    assert complaint in refusal(write(*PAIR), tmp_path)
 
 
 def test_a_data_set_at_a_path_is_named_after_its_folder_or_file(write: Write, tmp_path: Path) -> None:

@@ -244,3 +244,13 @@ def test_an_aligned_image_comes_back_as_it_is_stored(tmp_path: Path) -> None:
     file = tmp_path / "Image/aligned/train_00001_aligned.jpg"
     pixels = DATASET.load(DATASET.listing(tmp_path).faces[0], tmp_path, 32).pixels
     assert np.array_equal(pixels, np.asarray(Image.open(file)))
+
+
+def test_what_zip_files_of_macos_add_is_not_taken_for_the_images_or_the_list(tmp_path: Path) -> None:
+    write(tmp_path, *LINES, image="image/")
+    (tmp_path / "__MACOSX/aligned").mkdir(parents=True)
+    (tmp_path / "__MACOSX/aligned/._train_00001_aligned.jpg").write_bytes(b"x")
+    (tmp_path / "__MACOSX/list_patition_label.txt").write_text("train_00001.jpg 1")
+    (tmp_path / "EmoLabel").rename(tmp_path / "emolabel")
+    assert {face.files[0].split("/")[0] for face in DATASET.listing(tmp_path).faces} == {"image"}
+    assert len(DATASET.listing(tmp_path).faces) == 7

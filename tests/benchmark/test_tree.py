@@ -74,3 +74,12 @@ def test_a_root_that_is_itself_a_link_is_fine(tmp_path: Path) -> None:
 
 def test_digits_are_compared_as_numbers() -> None:
     assert sorted(["P10", "P9", "A1", "p", "10", "9"], key=natural) == ["9", "10", "A1", "P9", "P10", "p"]
+
+
+def test_what_zip_files_of_macos_add_is_passed_over_at_any_depth(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/._1.png", "__MACOSX/a/1.png", "a/__MACOSX/1.png", "__MACOSX2/1.png"):
+        touch(tmp_path / name)
+    found, dropped = images_below(tmp_path, tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["__MACOSX2/1.png", "a/1.png"]
+    assert not dropped
+    assert [path.name for path in folders_in(tmp_path, tmp_path)] == ["__MACOSX2", "a"]

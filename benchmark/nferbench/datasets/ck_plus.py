@@ -16,7 +16,7 @@ from nferbench.datasets.base import EXPRESSIONS, Dropped, Face, FaceDataset, Fin
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
-from nferbench.datasets.tree import images_below
+from nferbench.datasets.tree import images_below, visible
 from nferbench.errors import DataError, UsageError
 from nferbench.hookspecs import hookimpl
 
@@ -25,7 +25,7 @@ SEQUENCES = 309  # labelled with one of the six expressions, of 327 labelled and
 SUBJECTS = 106  # in those sequences, of 123
 
 _LABELS = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")  # by code, from 0
-_FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d+)")
+_FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d+)")  # in capitals
 
 Sequence = tuple[str, str]  # subject and number of the sequence, such as ("S005", "001")
 
@@ -65,7 +65,8 @@ class CkPlusDataset(FaceDataset):
                 dropped.append(Dropped(f"{subject}/{number}", unknown(label)))
                 continue
             for path in frames[-self.last :]:
-                faces.append(Face(path.stem, "vis", subject, expression, files=(path.relative_to(root).as_posix(),)))
+                file = path.relative_to(root).as_posix()
+                faces.append(Face(path.stem.upper(), "vis", subject, expression, files=(file,)))
             if self.last:
                 reason = f"not among the last {self.last} frames of the sequence"
                 dropped += [Dropped(path.stem, reason) for path in frames[: -self.last]]
@@ -84,7 +85,9 @@ class CkPlusDataset(FaceDataset):
             found.append(Finding(f"{subjects} subjects in them; {SUBJECTS} are published"))
         copy = self._read(self._given(root))
         early = [
-            peak for key, (_, peak) in copy.labels.items() if key in copy.frames and copy.frames[key][-1].stem != peak
+            peak
+            for key, (_, peak) in copy.labels.items()
+            if key in copy.frames and copy.frames[key][-1].stem.upper() != peak
         ]
         if early:
             found.append(
@@ -132,8 +135,8 @@ def _places(root: Path) -> list[Path]:
     found = (
         path
         for depth in range(LEVELS + 1)
-        for path in sorted(root.glob("[!.]*/" * depth + "S[0-9][0-9][0-9]"))
-        if path.is_dir()
+        for path in sorted(root.glob("*/" * depth + "[Ss][0-9][0-9][0-9]"))
+        if visible(path.relative_to(root).as_posix()) and path.is_dir()
     )
     places = list(dict.fromkeys(path.parent for path in found))
     for place in places:
@@ -147,7 +150,7 @@ def _read_labels(root: Path, place: Path) -> tuple[dict[Sequence, tuple[str, str
     dropped = []
     for path in sorted(place.glob("*/*/[!.]*_emotion.txt")):
         file = path.relative_to(root).as_posix()
-        match = _FRAME.fullmatch(path.stem.removesuffix("_emotion"))
+        match = _FRAME.fullmatch(path.stem.removesuffix("_emotion").upper())
         try:
             code = float((root / inside(root, file)).read_text("ascii"))
         except (OSError, ValueError, DataError):
@@ -168,9 +171,9 @@ def _read_frames(root: Path, place: Path) -> tuple[dict[Sequence, list[Path]], l
     dropped = [drop for drop in rest if not drop.what.endswith("_emotion.txt")]  # some keep them beside the images
     frames: dict[Sequence, dict[int, Path]] = {}
     for path in found:
-        match = _FRAME.fullmatch(path.stem)
+        match = _FRAME.fullmatch(path.stem.upper())
         file = path.relative_to(root).as_posix()
-        if match is None or tuple(path.relative_to(place).parts[:-1]) != (match[1], match[2]):
+        if match is None or path.relative_to(place).parent.as_posix().upper() != f"{match[1]}/{match[2]}":
             dropped.append(Dropped(file, "not a frame in its place, such as S005/001/S005_001_00000011.png"))
         elif path is not frames.setdefault((match[1], match[2]), {}).setdefault(int(match[3]), path):
             dropped.append(Dropped(file, "a second file of the same frame"))

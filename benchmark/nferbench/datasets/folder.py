@@ -25,8 +25,8 @@ class FolderDataset(FaceDataset):
     """The faces of a tree {vis,nir}/<subject>/<expression>/<sample>.<ext>.
 
     A VIS and a NIR image are a pair where subject folder, expression folder and file name, without its ending, are
-    equal. A tree of one modality alone is fine, for example as the extra VIS set. What else lies there is left out and
-    named, and so are links that lead out of the folder that holds vis and nir.
+    equal. A tree of one modality alone is fine, for example as the extra VIS set. Capitals in "vis" and "nir" do not
+    matter. What else lies there is left out and named, and so are links that lead out of the folder that holds them.
     """
 
     name: str = field(default="folder", compare=False)
@@ -40,8 +40,8 @@ class FolderDataset(FaceDataset):
             raise UsageError(f"data set '{self.name}': {base} holds neither a folder vis nor a folder nir")
         faces: list[Face] = []
         dropped: list[Dropped] = []
-        for modality in MODALITIES:
-            paths, others = images_below(base, base / modality) if (base / modality).is_dir() else ([], [])
+        for modality, place in _folders(base):
+            paths, others = images_below(base, place)
             dropped += others
             for path in paths:
                 file = path.relative_to(base).as_posix()
@@ -87,4 +87,10 @@ class FolderDataset(FaceDataset):
 
 def is_face_tree(path: Path) -> bool:
     """Whether a folder has at least one of the folders vis and nir."""
-    return any((path / modality).is_dir() for modality in MODALITIES)
+    return bool(_folders(path))
+
+
+def _folders(base: Path) -> list[tuple[Modality, Path]]:
+    """The folders vis and nir, written in any case."""
+    named = {path: path.name.casefold() for path in sorted(base.iterdir()) if path.is_dir()} if base.is_dir() else {}
+    return [(modality, path) for modality in MODALITIES for path, name in named.items() if name == modality]

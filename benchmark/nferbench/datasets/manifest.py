@@ -1,4 +1,4 @@
-"""Any data set by manifest: a CSV file with one image a row, and an optional YAML file beside it."""
+"""Any data set by manifest: a CSV file with one image a row, and an optional YAML or JSON file beside it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from nferbench.datasets.folder import FolderDataset, is_face_tree
 from nferbench.datasets.labels import unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
-from nferbench.datasets.sidecar import Sidecar, read_sidecar
+from nferbench.datasets.sidecar import Sidecar, read_sidecar, sidecar_file
 from nferbench.datasets.table import USED, Row, inside, read_table
 from nferbench.errors import DataError, UsageError
 from nferbench.oneline import one_line
+from nferbench.values import LATER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,9 +46,18 @@ class ManifestDataset(FaceDataset):
     licence: str = field(default="", compare=False)  # note on the terms of use
     neutral: bool = True  # keep faces labelled neutral, as a seventh class
     last: int = 0  # keep only the last n frames of every sequence (the apex); 0 keeps all
+    # Keep only the first n frames of every sequence; with `last`, those of both ends; 0 keeps all.
+    first: int = field(default=0, metadata={LATER: True})
+    # Keep every n-th frame of a sequence, counted from its last, before `last` and `first` choose.
+    stride: int = field(default=1, metadata={LATER: True})
     session: str = ""  # keep only rows with this value; "" keeps all
     light: str = ""  # as session
     view: str = ""  # as session
+
+    def __post_init__(self) -> None:
+        for name, least in (("last", 0), ("first", 0), ("stride", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{self.name}: {name} is {getattr(self, name)}; allowed: {least} or more")
 
     def listing(self, root: Path | None) -> Listing:
         file, base, sidecar = self._open(root)
@@ -107,12 +117,13 @@ class ManifestDataset(FaceDataset):
         used = [row for row in rows if row.modality in USED]
         lines = {row.face.id: row.line for row in rows}
         faults += contradictions((row.face for row in used), where=lambda face: f"line {lines[face.id]}")
-        for row in used if self.last else ():
+        for row in used if self._choice() else ():
             if not row.columns["sequence"] or not row.columns["frame"].isdecimal():
-                faults.append(f"line {row.line}: last={self.last} needs a sequence and a whole number as frame")
+                faults.append(f"line {row.line}: {self._choice()} needs a sequence and a whole number as frame")
         found = _counts([row.face for row in used])
+        beside = sidecar_file(file)
         faults += [
-            f"{file.with_suffix('.yaml').name} expects {want} {what}, the manifest has {found[what]}"
+            f"{beside.name if beside else ''} expects {want} {what}, the manifest has {found[what]}"
             for what, want in sidecar.expect.items()
             if found[what] != want and not faults
         ]
@@ -128,12 +139,24 @@ class ManifestDataset(FaceDataset):
                 dropped.append(Dropped(row.face.id, reason))
             else:
                 kept.append(row)
-        if self.last:
-            last = _last_frames(kept, self.last)
-            reason = f"not among the last {self.last} frames of the sequence"
-            dropped += [Dropped(row.face.id, reason) for row in kept if row.line not in last]
-            kept = [row for row in kept if row.line in last]
+        if self._choice():
+            chosen = {row.line for rows in _sequences(kept) for row in self._chosen(rows)}
+            reason = f"not chosen by {self._choice()}"
+            dropped += [Dropped(row.face.id, reason) for row in kept if row.line not in chosen]
+            kept = [row for row in kept if row.line in chosen]
         return kept, dropped
+
+    def _choice(self) -> str:
+        """The fields that choose frames of a sequence, where they are set."""
+        fields = (("last", self.last, 0), ("first", self.first, 0), ("stride", self.stride, 1))
+        return ", ".join(f"{name}={value}" for name, value, everything in fields if value != everything)
+
+    def _chosen(self, rows: list[Row]) -> list[Row]:
+        """The rows to keep of those of a sequence, which are in the order of time."""
+        rows = rows[:: -self.stride][::-1]
+        if not self.first and not self.last:
+            return rows
+        return rows[: self.first] + rows[max(len(rows) - self.last, 0) :]
 
     def _refusal(self, row: Row) -> str:
         """Why a row is left out; "" where it is not."""
@@ -155,12 +178,12 @@ class ManifestDataset(FaceDataset):
 def dataset_from_path(path: Path) -> FaceDataset:
     """The data set at a path: a manifest, or a folder that holds a manifest.csv or the folders vis and nir.
 
-    The name is what the YAML file beside the manifest says, else the name of the folder where the file is called
-    manifest.csv, else that of the file.
+    The name is what the YAML or JSON file beside the manifest says, else the name of the folder where the manifest is
+    called manifest.csv, else that of the manifest.
 
     Raises:
         UsageError: nothing there is a data set.
-        DataError: the YAML file beside the manifest is wrong.
+        DataError: the YAML or JSON file beside the manifest is wrong.
     """
     path = path.absolute()
     if path.is_dir() and (path / FILE_NAME).is_file():
@@ -190,17 +213,15 @@ def _counts(faces: list[Face]) -> dict[str, int]:
     }
 
 
-def _last_frames(rows: list[Row], n: int) -> set[int]:
-    """The lines of the n last frames of each sequence of each modality."""
+def _sequences(rows: list[Row]) -> list[list[Row]]:
+    """The rows of each sequence of each modality, in the order of time."""
     sequences: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
         face = row.face
         sequences[face.modality, face.subject, face.expression, row.columns["sequence"]].append(row)
-    return {
-        row.line
-        for sequence in sequences.values()
-        for row in sorted(sequence, key=lambda row: (int(row.columns["frame"]), row.face.id))[-n:]
-    }
+    return [
+        sorted(sequence, key=lambda row: (int(row.columns["frame"]), row.face.id)) for sequence in sequences.values()
+    ]
 
 
 def read_landmarks(path: Path) -> NDArray[np.float32]:

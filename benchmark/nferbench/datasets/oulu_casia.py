@@ -32,7 +32,7 @@ from nferbench.datasets.left_out import counted
 from nferbench.datasets.manifest import LANDMARKS, read_landmarks
 from nferbench.datasets.pairing import by_pair, partnered
 from nferbench.datasets.table import inside
-from nferbench.datasets.tree import images_below, natural
+from nferbench.datasets.tree import folders_in, images_below, visible
 from nferbench.errors import DataError, UsageError
 from nferbench.hookspecs import hookimpl
 
@@ -138,7 +138,8 @@ class OuluCasia(FaceDataset):
         return root if root is None or not root.is_dir() else self._copy(root).base
 
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
-        base = self._copy(root).base
+        # Looking for the copy takes longer than decoding a frame: not done where the root is its base already.
+        base = root if root is not None and (root / face.files[0]).is_file() else self._copy(root).base
         image, *sides = (base / inside(base, file) for file in face.files)
         pixels = read_image(image)
         if face.modality == "nir":
@@ -177,7 +178,8 @@ class OuluCasia(FaceDataset):
             end = CROPPED if self.images == "cropped" else ""
             raise UsageError(
                 f"data set '{self.name}': no VL{end} or NI{end}/Strong/P001/Anger/000.jpeg within {LEVELS} levels "
-                f"below {root}; give --data-root (links that lead elsewhere are not followed)"
+                f"below {root}; give --data-root (links that lead elsewhere are not followed), or list a copy that was "
+                f"sorted anew in a manifest"
             )
         if len(copies) > 1:
             places = ", ".join(copy.base.relative_to(root).as_posix() for copy in copies)
@@ -272,7 +274,7 @@ class OuluCasia(FaceDataset):
         for modality in FOLDERS:
             count = sum(face.modality == modality for face in listing.faces)
             published = f" (a whole copy gives {whole})" if whole and count != whole else ""
-            yield Finding(f"{count} {modality} faces chosen{published}", count < ENOUGH * whole)
+            yield Finding(f"{count} {modality} faces chosen{published}")
 
 
 @dataclass(frozen=True)
@@ -295,7 +297,7 @@ def _copies(root: Path) -> list[_Copy]:
             visited.add(place.resolve())
             here = [copy for cropped in (False, True) if (copy := _copy_at(place, cropped))]
             copies += here
-            level += [] if here else _folders(place, root)
+            level += [] if here else folders_in(root, place)
     return copies
 
 
@@ -303,25 +305,16 @@ def _copy_at(base: Path, cropped: bool) -> _Copy | None:
     names = {(name + CROPPED * cropped).casefold(): modality for modality, name in FOLDERS.items()}
     folders = tuple(
         (names[child.name.casefold()], folder.name.casefold(), folder)
-        for child in _folders(base, base)
+        for child in folders_in(base, base)
         if child.name.casefold() in names
-        for folder in _folders(child, base)
+        for folder in folders_in(base, child)
         if folder.name.casefold() in LIGHTS
     )
     # A tree of landmark files has the same folders, but no image in them.
-    if any(path.suffix.lower() in SUFFIXES for _, _, folder in folders for path in folder.glob("*/*/*")):
+    files = (path for _, _, folder in folders for path in folder.glob("*/*/*"))
+    if any(path.suffix.lower() in SUFFIXES and visible(path.name) for path in files):
         return _Copy(base, cropped, folders)
     return None
-
-
-def _folders(place: Path, root: Path) -> list[Path]:
-    """The folders in a folder that are not hidden and lie under the root, in natural order."""
-    outer = root.resolve()
-    try:
-        folders = [path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    except OSError:  # no permission: not ours to read
-        return []
-    return sorted((f for f in folders if f.resolve().is_relative_to(outer)), key=lambda path: natural(path.name))
 
 
 def _recordings(copy: _Copy, lights: Collection[str]) -> tuple[dict[Key, Recording], list[Dropped]]:

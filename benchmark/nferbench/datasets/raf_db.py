@@ -17,7 +17,7 @@ from typing import Literal, final
 from nferbench.datasets.base import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import Box, inside
-from nferbench.datasets.tree import images_below
+from nferbench.datasets.tree import images_below, visible
 from nferbench.errors import DataError, UsageError
 from nferbench.hookspecs import hookimpl
 
@@ -28,7 +28,6 @@ PUBLISHED = {"train": 12_271, "test": 3_068}  # images of all seven expressions
 _LABELS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")  # by code, from 1
 _CODES = {str(code): label for code, label in enumerate(_LABELS, 1)}
 _COMPOUND = {"8", "9", "10", "11"}  # only in the list of the compound expressions, a file of the same name
-_VISIBLE = "[!.]*/"  # a folder that is not hidden
 _NAME = re.compile(r"(train|test)_\d+")
 
 
@@ -164,14 +163,16 @@ def _read_box(root: Path, file: Path) -> Box | None:
 def _files(root: Path, name: str) -> Iterator[Path]:
     """Files of this name in the root and the folders below it, shallow ones first; one more level for EmoLabel."""
     for depth in range(LEVELS + 2):
-        yield from (path for path in sorted(root.glob(_VISIBLE * depth + name)) if path.is_file())
+        for path in sorted(root.glob("*/" * depth + name)):
+            if visible(path.relative_to(root).as_posix()) and path.is_file():
+                yield path
 
 
 def _below(root: Path, base: Path, name: str) -> Path | None:
     """The shallowest folder of this name, in any case, at most `LEVELS` below `base`; a link out is a DataError."""
     for depth in range(LEVELS):
-        for path in sorted(base.glob(_VISIBLE * depth + "[!.]*")):
-            if path.name.casefold() == name and path.is_dir():
+        for path in sorted(base.glob("*/" * depth + "*")):
+            if path.name.casefold() == name and visible(path.relative_to(base).as_posix()) and path.is_dir():
                 return root / inside(root, path.relative_to(root).as_posix())
     return None
 

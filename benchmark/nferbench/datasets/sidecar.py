@@ -1,7 +1,8 @@
-"""The optional YAML file beside a manifest: name, title, aliases of labels, licence note, expected counts."""
+"""The optional YAML or JSON file beside a manifest: name, title, aliases of labels, licence note, expected counts."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,12 +12,13 @@ from typing import Any
 from nferbench.datasets.labels import checked_aliases
 from nferbench.errors import DataError
 
+ENDINGS = (".yaml", ".yml", ".json")
 COUNTS = ("images", "vis", "nir", "subjects", "pairs")
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What the YAML file says; everything is optional."""
+    """What the file says; everything is optional."""
 
     name: str = ""  # as typed on the command line
     title: str = ""  # as printed in tables
@@ -25,14 +27,27 @@ class Sidecar:
     expect: Mapping[str, int] = field(default_factory=dict)  # counts over all rows of the manifest, keys of COUNTS
 
 
-def read_sidecar(manifest: Path) -> Sidecar:
-    """Read the YAML file that has the manifest's name with the ending .yaml; an empty `Sidecar` where there is none.
+def sidecar_file(manifest: Path) -> Path | None:
+    """The file that has the manifest's name with one of the `ENDINGS`; None where there is none.
 
     Raises:
-        DataError: the file is not YAML, has a key or a value that has no meaning, or an alias for no class.
+        DataError: there are several, which need not say the same.
     """
-    path = manifest.with_suffix(".yaml")
-    if not path.is_file():
+    files = [file for ending in ENDINGS if (file := manifest.with_suffix(ending)).is_file()]
+    if len(files) > 1:
+        raise DataError(f"{manifest}: {' and '.join(file.name for file in files)} lie beside it; keep one")
+    return files[0] if files else None
+
+
+def read_sidecar(manifest: Path) -> Sidecar:
+    """Read the file beside a manifest (see `sidecar_file`); an empty `Sidecar` where there is none.
+
+    Raises:
+        DataError: there are several, the file is neither YAML nor JSON, has a key or a value that has no meaning, or
+            an alias for no class.
+    """
+    path = sidecar_file(manifest)
+    if path is None:
         return Sidecar()
     values = _load(path)
     for key in values:
@@ -56,9 +71,11 @@ def _load(path: Path) -> dict[Any, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML in UTF-8 ({' '.join(str(error).split())})") from None
+        text = path.read_text(encoding="utf-8-sig")
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise DataError(f"{path}: not {kind} in UTF-8 ({' '.join(str(error).split())})") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -11,13 +11,14 @@ from nferbench.datasets.base import Dropped
 from nferbench.datasets.images import SUFFIXES
 
 CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind
+_MACOS = "__MACOSX"  # what zip files of macOS add: a tree of the same form, with a small "._000.jpeg" for each file
 
 
 def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
     """All image files below a folder, in natural order (frame 9 before frame 10), and what else lies there.
 
-    Hidden files and folders are passed over in silence. A link is followed unless it leads out of the root or to a
-    folder that was read already. Nothing is opened, so a pipe or a file without permission does no harm.
+    What is not `visible` is passed over in silence. A link is followed unless it leads out of the root or to a folder
+    that was read already. Nothing is opened, so a pipe or a file without permission does no harm.
 
     Args:
         root: the data root, which no file may leave.
@@ -43,7 +44,7 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
             return
         for entry in entries:
             path = place / entry.name
-            if entry.name.startswith("."):
+            if not visible(entry.name):
                 continue
             name = path.relative_to(root).as_posix()
             kind = _kind(entry)
@@ -76,12 +77,11 @@ def images_below(root: Path, folder: Path) -> tuple[list[Path], list[Dropped]]:
 def folders_in(root: Path, folder: Path) -> list[Path]:
     """The folders in a folder, in natural order.
 
-    Hidden ones, those with a name of `name_fault`, links out of the data root, and what zip files of macOS add (a tree
-    of the same form) are passed over.
+    Without what is not `visible`, names with a `name_fault`, and links out of the root.
     """
     outer = _real(root)
     try:
-        children = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")) and path.is_dir()]
+        children = [path for path in folder.iterdir() if visible(path.name) and path.is_dir()]
     except OSError:  # not ours to read
         return []
     usable = (child for child in children if not name_fault(child.name) and _real(child).is_relative_to(outer))
@@ -112,6 +112,17 @@ def _kind(entry: os.DirEntry[str]) -> str:
         return "folder" if entry.is_dir() else "file" if entry.is_file() else ""
     except OSError:  # links in a circle, or through a folder that is not ours to read
         return ""
+
+
+def visible(name: str) -> bool:
+    """Whether a file or folder of this name, or everything on this path below the data root, may hold data.
+
+    Hidden names (".DS_Store", "._000.jpeg") and what zip files of macOS add do not.
+
+    >>> visible("NI/Strong/P001"), visible("__MACOSX/NI"), visible("NI/._Strong")
+    (True, False, False)
+    """
+    return not any(part.startswith(".") or part == _MACOS for part in name.split("/"))
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
