@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nferbench.errors import DataError
 from nferbench.faces import read_prepared
-from nferbench.leaks import find_leaks
+from nferbench.leaks import RULE, find_leaks
 from nferbench.plan import Work
 from nferbench.stages import key
 from nferbench.store import Store, write_json
@@ -24,7 +24,7 @@ def leaks_of(work: Work, roots: Mapping[str, Path], store: Store) -> tuple[str, 
     """
     path = store.workspace / "cache" / "leaks.json"
     same_people = _one_collection(work, roots)
-    question = digest([key(work.faces), key(work.extra) if work.extra else None, work.splits, same_people])
+    question = digest([RULE, key(work.faces), key(work.extra) if work.extra else None, work.splits, same_people])
     known = _read(path)
     if question not in known:
         wanted = [stage for stage in (work.faces, work.extra) if stage is not None]

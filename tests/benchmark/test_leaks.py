@@ -102,7 +102,7 @@ def test_the_threshold_lies_between_people_and_copies(drawn: PreparedFaces, tmp_
     thumbnails = _thumbnails(drawn).reshape(len(drawn.faces), -1)
     correlation = thumbnails @ thumbnails.T / thumbnails.shape[1]
     subjects = np.array([face.subject for face in drawn.faces])
-    assert correlation[subjects[:, None] != subjects].max() < ALIKE - 0.05
+    assert correlation[subjects[:, None] != subjects].max() < ALIKE - 0.03
     copies = np.stack([spoiled(drawn.images[row], 40, tmp_path) for row in range(0, 40, 5)])
     other = _thumbnails(faces(copies, "x" * len(copies))).reshape(len(copies), -1)
     assert (thumbnails[:40:5] * other).mean(axis=1).min() > ALIKE
