@@ -168,3 +168,18 @@ def test_detectors_are_registered_without_loading_their_packages() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
     )
     assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_the_mesh_says_nothing_and_leaves_stderr_as_it_was() -> None:
+    ready(Mesh())
+    code = (
+        "import sys; from concurrent.futures import ThreadPoolExecutor; import numpy as np\n"
+        "from nferbench.detectors.mesh import Mesh\n"
+        "pictures = [np.full((60, 60, 3), level, np.uint8) for level in range(40)]\n"
+        "print(list(ThreadPoolExecutor(4).map(Mesh().find, pictures)) == [()] * 40)\n"
+        "print('still here', file=sys.stderr)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
+    )
+    assert (run.stdout, run.stderr) == ("True\n", "still here\n")

