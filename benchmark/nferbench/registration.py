@@ -35,7 +35,7 @@ def registered(square: Square, vis: NDArray[np.float32], nir: NDArray[np.float32
     """The square of a NIR picture that shows its face where `square` shows the VIS face.
 
     The similarity that carries the inner NIR landmarks nearest to the VIS ones (least squares) carries this square to
-    `square`: the NIR picture is shifted, turned and scaled, never bent, and sampled once.
+    `square`: the NIR picture is shifted, turned and scaled by where it is cropped, and never bent.
 
     Args:
         square: of the VIS picture.

@@ -92,9 +92,14 @@ def cut(pixels: NDArray[np.uint8], square: Square, size: int) -> NDArray[np.uint
     box = (left + before[1], top + before[0], right + before[1], bottom + before[0])
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if square.angle:
-        x, y = square.centre
-        pivot = (x + before[1], y + before[0])
-        image = image.rotate(math.degrees(square.angle), Image.Resampling.BICUBIC, center=pivot)
+        fine = max(size, round(square.side))  # pixels a side, no fewer than the picture has there
+        step = square.side / fine
+        cosine, sine = step * math.cos(square.angle), step * math.sin(square.angle)
+        x, y = square.centre[0] + before[1], square.centre[1] + before[0]
+        half = fine / 2
+        place = (cosine, -sine, x - half * (cosine - sine), sine, cosine, y - half * (sine + cosine))
+        image = image.transform((fine, fine), Image.Transform.AFFINE, place, Image.Resampling.BICUBIC)
+        box = (0, 0, fine, fine)
     return np.array(image.resize((size, size), Image.Resampling.BICUBIC, box))
 
 

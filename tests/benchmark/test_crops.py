@@ -72,6 +72,13 @@ def test_pixels_turn_as_landmarks_do() -> None:
     assert np.allclose(found, moved(np.array([[x, y]], np.float32), square, 120)[0], atol=0.3)
 
 
+@pytest.mark.parametrize(("side", "size"), [(60.0, 150), (61.3, 200), (120.0, 40), (120.0, 120)])
+def test_a_turn_by_next_to_nothing_changes_nothing(side: float, size: int) -> None:
+    pixels = picture().pixels
+    straight, turned = (cut(pixels, Square(40.25, 30.5, side, angle), size).astype(int) for angle in (0.0, 1e-7))
+    assert np.abs(straight - turned).max() <= 1
+
+
 def test_a_turned_square_keeps_constants_beyond_the_picture() -> None:
     pixels = np.full((50, 50, 3), 77, np.uint8)
     assert (cut(pixels, Square(-15, 5, 55, 0.6), 32) == 77).all()
