@@ -95,5 +95,7 @@ def _survey(connection: Connection, setup: Setup, known: dict[str, float], timed
             for measured in time_all(stages, setup, found):
                 connection.send(measured)
             connection.send(None)
+    except (BrokenPipeError, ConnectionResetError):  # whoever asked is gone
+        return
     except Exception as error:  # reported as one line by the process that asked
         connection.send(f"the networks could not be built: {type(error).__name__}: {error}")
