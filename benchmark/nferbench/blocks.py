@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nferbench.crops import Crop
+from nferbench.crops import Crop, median
 from nferbench.datasets.base import Face, FaceDataset, Picture
 from nferbench.datasets.images import luminance
 from nferbench.errors import DataError, PluginError
@@ -36,6 +37,32 @@ class Block:
     dropped: Mapping[int, str]  # why each of the others was left out, by its place
 
 
+def together(faces: Iterable[Face], *, sequences: bool) -> list[list[Face]]:
+    """Faces whose crops depend on each other: the two of a pair, and, if asked for, all frames of a sequence.
+
+    Returns:
+        Groups, in the order of their first faces; in each VIS faces come first, and else the order is as it was.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    faces = list(faces)
+    ties: dict[tuple[str, ...], int] = {}  # nodes of pairs and sequences, after those of faces
+    links: list[tuple[int, int]] = []
+    for node, face in enumerate(faces):
+        if face.pair:
+            links.append((node, ties.setdefault((face.pair,), len(faces) + len(ties))))
+        if sequences and face.sequence:
+            links.append((node, ties.setdefault((face.modality, face.sequence), len(faces) + len(ties))))
+    nodes = len(faces) + len(ties)
+    ends = np.array(links, int).reshape(-1, 2).T
+    _, numbers = connected_components(coo_array((np.ones(len(links)), ends), (nodes, nodes)), directed=False)
+    groups: dict[int, list[Face]] = defaultdict(list)
+    for face, number in zip(faces, numbers[: len(faces)].tolist(), strict=True):
+        groups[number].append(face)
+    return [sorted(group, key=lambda face: face.modality, reverse=True) for group in groups.values()]
+
+
 def write_block(
     path: Path,
     faces: Sequence[Face],
@@ -44,19 +71,22 @@ def write_block(
     size: int,
     recipe: Crop,
     landmarks: int,
+    *,
     register: bool,
+    smooth: bool,
 ) -> Block:
     """Decode, crop and scale some faces and store them.
 
     Args:
         path: the file to write.
-        faces: whole pairs, the VIS face before the NIR face.
+        faces: whole groups of `together`.
         dataset: what they belong to.
         root: the folder that its files are relative to.
         size: side of the crops in pixels.
         recipe: where the face is in a picture.
         landmarks: points that the listing promises for each face.
         register: whether NIR faces of pairs are laid on their VIS faces.
+        smooth: whether the frames of a sequence are cropped by one square.
 
     Raises:
         PluginError: the data set returns something else than its contract says.
@@ -66,28 +96,38 @@ def write_block(
     before: list[float] = []
     kept: list[int] = []
     dropped: dict[int, str] = {}
-    shown: dict[str, tuple[Square, NDArray[np.float32] | None]] = {}  # VIS faces of the pairs that are registered
-    for place, face in enumerate(faces):
-        try:
-            picture = dataset.load(face, root, size)
-            _check_picture(dataset, face, picture, landmarks)
-            square, unregistered = recipe(picture), np.nan
-            if register and face.pair and face.modality == "vis":
-                shown[face.pair] = square, picture.landmarks
-            elif register and face.pair:
-                square, unregistered = _laid_on(shown.get(face.pair), picture, square, size)
-            pixels = crop_of(face, picture, square, size)
-        except DataError as error:
-            dropped[place] = _told(error, face, root)
-            continue
-        kept.append(place)
-        images.append(pixels)
-        before.append(unregistered)
-        points.append(
-            np.full((landmarks, 2), np.nan, np.float32)
-            if picture.landmarks is None
-            else moved(picture.landmarks, square, size)
-        )
+    places = {face.id: place for place, face in enumerate(faces)}
+    for group in together(faces, sequences=smooth):
+        located: list[tuple[Face, Picture, Square]] = []
+        for face in group:
+            try:
+                picture = dataset.load(face, root, size)
+                _check_picture(dataset, face, picture, landmarks)
+                located.append((face, picture, recipe(picture)))
+            except DataError as error:
+                dropped[places[face.id]] = _told(error, face, root)
+        if smooth:
+            located = _smoothed(located)
+        shown: dict[str, tuple[Square, NDArray[np.float32] | None]] = {}  # VIS faces of the pairs to register
+        for face, picture, own in located:
+            square, unregistered = own, np.nan
+            try:
+                if register and face.pair and face.modality == "vis":
+                    shown[face.pair] = square, picture.landmarks
+                elif register and face.pair:
+                    square, unregistered = _laid_on(shown.get(face.pair), picture, square, size)
+                pixels = crop_of(face, picture, square, size)
+            except DataError as error:
+                dropped[places[face.id]] = _told(error, face, root)
+                continue
+            kept.append(places[face.id])
+            images.append(pixels)
+            before.append(unregistered)
+            points.append(
+                np.full((landmarks, 2), np.nan, np.float32)
+                if picture.landmarks is None
+                else moved(picture.landmarks, square, size)
+            )
     stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
     positions = np.stack(points) if points else np.empty((0, landmarks, 2), np.float32)
     note = json.dumps({"ids": [face.id for face in faces], "kept": kept, "dropped": dropped})
@@ -122,6 +162,15 @@ def crop_of(face: Face, picture: Picture, square: Square, size: int) -> NDArray[
     if crop.mean() < BLACK:
         raise DataError(f"black (mean level below {BLACK} of 255)")
     return crop
+
+
+def _smoothed(located: Sequence[tuple[Face, Picture, Square]]) -> list[tuple[Face, Picture, Square]]:
+    """The same faces, those of one sequence and modality with one square."""
+    squares: dict[tuple[str, str], list[Square]] = defaultdict(list)
+    for face, _, square in located:
+        squares[face.modality, face.sequence].append(square)
+    shared = {key: median(each) for key, each in squares.items() if key[1]}
+    return [(face, picture, shared.get((face.modality, face.sequence), square)) for face, picture, square in located]
 
 
 def _told(error: DataError, face: Face, root: Path | None) -> str:

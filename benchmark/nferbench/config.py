@@ -30,6 +30,7 @@ SETTINGS: dict[str, type] = {
     "seed": int,
     "crop": str,
     "register": bool,
+    "smooth": bool,
     "detector": str,
     "fer": str,
 }
@@ -60,6 +61,7 @@ class Settings:
     seed: int
     crop: str  # crop recipe, see `nferbench.crops`
     register: bool  # whether NIR faces of the data set are laid on their VIS faces, see `nferbench.registration`
+    smooth: bool  # whether the frames of a sequence are cropped alike, see `nferbench.crops`
     detector: FaceDetector | None  # finds the faces of both data sets; None takes them where the data say
     dataset: FaceDataset
     extra: FaceDataset | None  # the VIS set that is translated for training; None leaves recognition out
@@ -155,6 +157,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         "seed": 0,
         "crop": "given",
         "register": False,
+        "smooth": False,
         "detector": "given",
         "fer": "resnet18",
         **content,
@@ -193,7 +196,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     rows = _rows(request.methods, content, translators, plugins.translators, problems)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
-    sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop", "register")}
+    sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop", "register", "smooth")}
     label = preset if preset in presets() else Path(preset).stem
     return Settings(preset=label, dataset=dataset, extra=extra, fer=fer, detector=detector, rows=rows, **sizes)
 

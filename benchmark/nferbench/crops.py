@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -115,6 +115,12 @@ def _around_landmarks(picture: Picture) -> Square:
     if picture.landmarks is None:
         raise DataError("crop 'box68' needs landmarks, and this picture has none; choose another crop or a detector")
     return box68(picture.landmarks)
+
+
+def median(squares: Sequence[Square]) -> Square:
+    """The square whose centre, side and angle are the medians of those of others: it does not jump with each frame."""
+    x, y, side, angle = np.median([(*each.centre, each.side, each.angle) for each in squares], axis=0).tolist()
+    return Square(x - side / 2, y - side / 2, side, angle)
 
 
 Crop = Callable[[Picture], Square]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from nferbench.blocks import BLOCK, Block, read_block, write_block
+from nferbench.blocks import BLOCK, Block, read_block, together, write_block
 from nferbench.crops import crop_named
 from nferbench.datasets.base import Dropped, Face, FaceDataset, Modality
 from nferbench.datasets.left_out import counted
@@ -47,6 +47,7 @@ def prepare(
     progress: Callable[[int, int], None],
     *,
     register: bool = False,
+    smooth: bool = False,
 ) -> dict[str, Any]:
     """Decode, crop and scale all faces of a data set, block by block, on all cores.
 
@@ -63,6 +64,7 @@ def prepare(
         out: the folder to write to.
         progress: called with (faces done, faces in all) after each block, from one thread at a time.
         register: lay the NIR face of each pair on its VIS face, see `nferbench.registration`.
+        smooth: crop all frames of a sequence by one square, the median of theirs.
 
     Returns:
         Counts, ready for JSON: faces, vis, nir, pairs, subjects, expressions (by name), dropped, apart (see
@@ -81,12 +83,20 @@ def prepare(
     if register:
         require_landmarks(listing.landmarks, dataset.name)
     (out / BLOCKS).mkdir(parents=True, exist_ok=True)
-    blocks = _in_blocks(listed)
+    blocks = _in_blocks(together(listed, sequences=smooth))
 
     def block_of(number: int) -> Block:
         path = out / BLOCKS / f"{number:06d}.npz"
         return read_block(path, blocks[number]) or write_block(
-            path, blocks[number], dataset, root, size, recipe, listing.landmarks, register
+            path,
+            blocks[number],
+            dataset,
+            root,
+            size,
+            recipe,
+            listing.landmarks,
+            register=register,
+            smooth=smooth,
         )
 
     kept: list[Face] = []
@@ -171,16 +181,13 @@ def _check_listing(dataset: FaceDataset, faces: Sequence[Face]) -> None:
         raise PluginError(f"{dataset.name}: lists {len(repeated)} ids more than once, such as '{repeated[0]}'")
 
 
-def _in_blocks(faces: Iterable[Face]) -> list[tuple[Face, ...]]:
-    """All faces in blocks; those of a pair are in one block, the VIS face first."""
-    groups: dict[str | tuple[str], list[Face]] = {}
-    for face in faces:
-        groups.setdefault(face.pair or (face.id,), []).append(face)
+def _in_blocks(groups: Iterable[Sequence[Face]]) -> list[tuple[Face, ...]]:
+    """Whole groups in blocks of about `BLOCK` faces."""
     blocks: list[list[Face]] = []
-    for group in groups.values():
+    for group in groups:
         if not blocks or len(blocks[-1]) >= BLOCK:
             blocks.append([])
-        blocks[-1] += sorted(group, key=lambda face: face.modality, reverse=True)
+        blocks[-1] += group
     return [tuple(block) for block in blocks]
 
 

@@ -255,11 +255,15 @@ def faces_stage(
     listing = dataset.listing(root)
     if not listing.faces:
         raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
-    content = fingerprint(listing, root, store.workspace / "cache" / "hashes.json")
+    cache = store.workspace / "cache" / "hashes.json"
+    content = fingerprint(listing, root, cache, sequences=settings.smooth)
     register = settings.register and dataset == settings.dataset and is_paired(listing.faces)
     if register:
         require_landmarks(listing.landmarks, dataset.name)
-    return PrepareFaces(dataset, content, settings.size, settings.crop, listing.landmarks, register), listing
+    stage = PrepareFaces(
+        dataset, content, settings.size, settings.crop, listing.landmarks, register=register, smooth=settings.smooth
+    )
+    return stage, listing
 
 
 def _row(

@@ -69,7 +69,8 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
 def _crop(settings: Settings) -> str:
     """How faces were found and cropped."""
     found = f", found by {settings.detector.title}" if settings.detector else ""
-    return f"{settings.crop}{found}" + (", NIR registered on VIS" if settings.register else "")
+    smooth = ", one square a sequence" if settings.smooth else ""
+    return f"{settings.crop}{found}{smooth}" + (", NIR registered on VIS" if settings.register else "")
 
 
 def _earlier(path: Path) -> list[dict[str, Any]]:

@@ -83,6 +83,7 @@ class PrepareFaces(Stage):
     landmarks: int  # points per face; 0 where the data set has none
     # Whether NIR faces are laid on their VIS faces, see `nferbench.registration`.
     register: bool = dataclasses.field(default=False, metadata={LATER: True})
+    smooth: bool = dataclasses.field(default=False, metadata={LATER: True})  # whether the crops of a sequence agree
 
     def needs(self) -> tuple[Stage, ...]:
         return ()

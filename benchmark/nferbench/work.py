@@ -48,7 +48,14 @@ def perform(stage: Stage, context: Context) -> dict[str, Any]:
         root = context.roots.get(stage.dataset.name)
         folder = context.store.partial(stage)
         counts = faces.prepare(
-            stage.dataset, root, stage.size, stage.crop, folder, context.progress, register=stage.register
+            stage.dataset,
+            root,
+            stage.size,
+            stage.crop,
+            folder,
+            context.progress,
+            register=stage.register,
+            smooth=stage.smooth,
         )
         return {**counts, "units": counts["faces"]}
     if isinstance(stage, TrainNetwork):

@@ -58,6 +58,7 @@ def test_the_last_three_frames_of_labelled_sequences_are_listed(tmp_path: Path) 
     assert ids(listing) == [f"{s}_{n:08d}" for s in ("S005_001", "S010_002") for n in (3, 4, 5)]
     assert {(face.subject, face.expression) for face in listing.faces} == {("S005", "disgust"), ("S010", "happiness")}
     assert {(face.modality, face.pair, face.split) for face in listing.faces} == {("vis", "", "")}
+    assert [face.sequence for face in listing.faces] == ["S005/001"] * 3 + ["S010/002"] * 3
     assert listing.faces[0].files == ("cohn-kanade-images/S005/001/S005_001_00000003.png",)
 
 

@@ -363,7 +363,9 @@ def test_a_damaged_block_or_one_of_other_faces_is_made_anew(tmp_path: Path, monk
     blocks.mkdir(parents=True)
     (blocks / "000000.npz").write_bytes(b"half a block")
     others = [Face(f"other{i}", "vis", "P9", "fear") for i in range(4)]
-    write_block(blocks / "000001.npz", others, Drawn(tuple(others), noise), None, 8, given, 0, register=False)
+    write_block(
+        blocks / "000001.npz", others, Drawn(tuple(others), noise), None, 8, given, 0, register=False, smooth=False
+    )
     prepare(Drawn(two_people(), noise), None, 8, "given", tmp_path / "next", silent)
     assert (tmp_path / "next" / "images.npy").read_bytes() == (tmp_path / "whole" / "images.npy").read_bytes()
 

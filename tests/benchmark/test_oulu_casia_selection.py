@@ -36,6 +36,8 @@ def test_the_last_three_frames_of_every_sequence_are_listed_and_paired_from_the_
     assert Counter(face.modality for face in listing.faces) == {"vis": 1440, "nir": 1440}
     assert len({face.subject for face in listing.faces}) == 80
     assert set(Counter(face.expression for face in listing.faces).values()) == {2 * 240}
+    sequences = Counter((face.modality, face.sequence) for face in listing.faces)
+    assert len(sequences) == 960 and set(sequences.values()) == {3}
     pairs = by_pair(listing.faces)
     assert len(pairs) == 1440 and not contradictions(listing.faces)
     for take, (vis, nir) in released().items():

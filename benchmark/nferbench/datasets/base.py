@@ -31,6 +31,7 @@ class Face:
     files: tuple[str, ...] = ()  # paths under the root, POSIX form: the image, then its side files; () if drawn
     box: tuple[float, float, float, float] | None = None  # x1, y1, x2, y2 in pixels of the image file
     split: str = ""  # fixed split from a manifest ("train", "test" or a fold number); "" leaves it to the splitter
+    sequence: str = ""  # the recording that it is a frame of, unique within the data set for each modality; "" if none
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ class CkPlusDataset(FaceDataset):
                 continue
             for path in frames[-self.last :]:
                 file = path.relative_to(root).as_posix()
-                faces.append(Face(path.stem.upper(), "vis", subject, expression, files=(file,)))
+                name = path.stem.upper()
+                faces.append(Face(name, "vis", subject, expression, files=(file,), sequence=f"{subject}/{number}"))
             if self.last:
                 reason = f"not among the last {self.last} frames of the sequence"
                 dropped += [Dropped(path.stem, reason) for path in frames[: -self.last]]

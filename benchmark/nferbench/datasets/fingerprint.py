@@ -21,7 +21,7 @@ _UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)  # a matter of one file: no
 _FORMAT = 1  # raise it when the same data shall get another fingerprint
 
 
-def fingerprint(listing: Listing, root: Path | None, cache: Path | None) -> str:
+def fingerprint(listing: Listing, root: Path | None, cache: Path | None, *, sequences: bool = False) -> str:
     """Hash a listing and the contents of all its files; the place of the files does not enter.
 
     A file that must not or cannot be read counts as one without content and is tried again the next time; whoever
@@ -33,6 +33,7 @@ def fingerprint(listing: Listing, root: Path | None, cache: Path | None) -> str:
         cache: a JSON file that remembers hashes of contents by (path, size, modification time in ns), so that an
             unchanged data set is not read again; a missing or damaged one is made anew. Any number of data sets may
             share it. None keeps none.
+        sequences: whether it matters which sequence a face belongs to.
 
     Returns:
         64 hexadecimal digits (SHA-256).
@@ -44,7 +45,8 @@ def fingerprint(listing: Listing, root: Path | None, cache: Path | None) -> str:
     contents = _contents(files, root, cache)
     digest = hashlib.sha256(f"{_FORMAT} {listing.landmarks}\n".encode())
     for face in sorted(listing.faces, key=lambda face: face.id):
-        record = [asdict(face), [contents[file] for file in face.files]]
+        fields = {name: value for name, value in asdict(face).items() if sequences or name != "sequence"}
+        record = [fields, [contents[file] for file in face.files]]
         digest.update(json.dumps(record, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
 

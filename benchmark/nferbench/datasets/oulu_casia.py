@@ -208,7 +208,7 @@ class OuluCasia(FaceDataset):
             pair = f"{key}/{moment['vis'].number:03d}" if len(moment) == 2 else ""
             for modality, frame in moment.items():
                 files = (frame.file, self._landmark_file(frame)) if self.landmarks else (frame.file,)
-                faces.append(Face(frame.file, modality, key.subject, expression, pair, files))
+                faces.append(Face(frame.file, modality, key.subject, expression, pair, files, sequence=str(key)))
         return faces
 
     def _pairs(self, base: Path, recording: Recording) -> list[Moment]:

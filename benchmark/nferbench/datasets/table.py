@@ -172,6 +172,7 @@ def _check_row(
         files=tuple(files),
         box=box,
         split=split,
+        sequence="/".join((cells["subject"], cells["expression"], cells["sequence"])) if cells["sequence"] else "",
     )
     columns = {name: cells[name] for name in ("sequence", "frame", "session", "light", "view")}
     reason = "; ".join(dict.fromkeys(odd))
