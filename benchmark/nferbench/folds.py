@@ -70,6 +70,11 @@ def folds_of(faces: Sequence[Face], count: int = 5, seed: int = 0, division: Div
     return tuple(Fold(index, count, seed, draw=division == "repeats") for index in range(count))
 
 
+def is_fixed(faces: Iterable[Face]) -> bool:
+    """Whether the split column of a manifest divides the subjects, so that nobody else has a say in it."""
+    return bool(_fixed_tests(faces))
+
+
 def split(faces: Iterable[Face], fold: Fold) -> Split:
     """Divide the subjects of `faces` for one fold.
 

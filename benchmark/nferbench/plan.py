@@ -13,7 +13,7 @@ from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import is_paired
 from nferbench.errors import DataError, UsageError
-from nferbench.folds import check_folds, classes_of, folds_of, split, splits_fingerprint
+from nferbench.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint
 from nferbench.registration import require_landmarks
 from nferbench.stages import (
     HeldOut,
@@ -69,6 +69,7 @@ class Work:
     subjects: int
     pairs: int
     splits: str  # fingerprint of the subject lists of all folds
+    division: Literal["folds", "repeats", "fixed"]  # fixed: by the split column of a manifest
     notes: tuple[str, ...]
     trainings: int  # network trainings, equal ones once
     trainings_unshared: int  # if every row trained its own
@@ -129,11 +130,11 @@ def plan_work(
         UsageError: a fold in `only` that there is not.
         UsageError, DataError: data that are missing or cannot be split into these folds.
     """
-    wanted = range(settings.folds) if not only else sorted(only)
-    if missing := [fold for fold in wanted if not 0 <= fold < settings.folds]:
-        raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {settings.folds - 1}")
     faces, listing = faces_stage(settings, settings.dataset, roots, store)
     divisions = folds_of(listing.faces, settings.folds, settings.seed, settings.division)
+    wanted = range(len(divisions)) if not only else sorted(only)
+    if missing := [fold for fold in wanted if not 0 <= fold < len(divisions)]:
+        raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {len(divisions) - 1}")
     notes = check_folds(listing.faces, divisions)
     folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
     notes += _dropped(settings.dataset, listing.dropped)
@@ -170,6 +171,7 @@ def plan_work(
         subjects=len({face.subject for face in listing.faces}),
         pairs=pairs,
         splits=splits_fingerprint(listing.faces, divisions),
+        division="fixed" if is_fixed(listing.faces) else settings.division,
         notes=tuple(dict.fromkeys(notes)),
         trainings=len(set(trainings)),
         trainings_unshared=len(trainings),

@@ -36,7 +36,7 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "extra_title": settings.extra.title if settings.extra else None,
         "preset": settings.preset,
         "size": settings.size,
-        "folds": settings.folds,
+        "folds": len(work.rows[0].folds),
         "seed": settings.seed,
         "fer": settings.fer.name,
         "fer_title": settings.fer.title,
@@ -46,7 +46,8 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "splits": work.splits,
     }
     identity = [protocol, key(work.faces), key(work.extra) if work.extra else None, describe(settings.fer)]
-    protocol["crop"] = _crop(settings)  # not part of the identity: the keys hold more of it
+    # No part of the identity: the keys and the splits say more.
+    protocol |= {"crop": _crop(settings), "division": work.division}
     name = f"{file_name(settings.dataset.name)}-{file_name(settings.preset)}-{digest(identity)[:8]}"
     path = store.workspace / "records" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

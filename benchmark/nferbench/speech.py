@@ -107,7 +107,9 @@ def headline(work: Work, states: Sequence[Status], fold: str) -> str:
     """A run in one line."""
     to_run = sum(state.state != "done" for state in states)
     settings = work.settings
-    folds = f"fold {fold} of {settings.folds}" if fold else f"{settings.folds} folds"
+    count = len(work.rows[0].folds)
+    whole = {"folds": "folds", "repeats": "random draws", "fixed": "fixed split" + "s" * (count > 1)}[work.division]
+    folds = f"fold {fold} of {count}" if fold else f"{count} {whole}"
     return (
         f"{settings.dataset.name} ({work.subjects} subjects, {work.pairs} pairs, {len(work.classes)} classes), "
         f"{folds}, preset {settings.preset}, {settings.size} px: {len(states)} stages, {to_run} to run; "

@@ -83,14 +83,17 @@ class Protocol(BaseModel):
     subjects: int
     pairs: int
     splits: str
+    division: Literal["folds", "repeats", "fixed"] = "folds"
     crop: str = ""  # how faces were found and cropped; empty in records of earlier versions
 
     def summary(self) -> str:
         """The protocol in one line."""
         extra = self.extra_title or self.extra or "none"
         crop = f", crop {self.crop}" if self.crop else ""
+        plural = "s" * (self.folds > 1)
+        divided = {"folds": f"fold{plural}", "repeats": f"random draw{plural}", "fixed": f"fixed split{plural}"}
         return (
-            f"preset {self.preset}, {self.size} px{crop}, {self.folds} folds, seed {self.seed}, "
+            f"preset {self.preset}, {self.size} px{crop}, {self.folds} {divided[self.division]}, seed {self.seed}, "
             f"extra set {extra}, FER {self.fer_title}"
         )
 

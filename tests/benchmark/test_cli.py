@@ -100,6 +100,7 @@ def test_scores_and_predictions_are_stored_per_image(finished: Path) -> None:
 def test_a_report_comes_from_what_is_stored(finished: Path) -> None:
     text = run("report", "--workspace", str(finished))
     assert "Regression" in text and "Without translation" in text and "NIR only" in text
+    assert " folds, seed " in text and ", crop given, " in text
     assert (finished / "report" / "tables.csv").is_file()
     assert list((finished / "report").glob("*.png"))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from nferbench.config import Request, resolve
 from nferbench.costs import Survey, estimate
@@ -56,6 +57,28 @@ def test_a_fold_can_be_run_by_itself_and_is_that_of_the_whole_run(tmp_path: Path
     assert (one.trainings, rest.trainings, whole.trainings) == (1, 2, 3)
     with pytest.raises(UsageError, match="there is no fold 3; allowed: 0 to 2"):
         work(tmp_path, only=(0, 3))
+
+
+@pytest.mark.parametrize(("splits", "tested"), [("tttf", [("d",)]), ("0120", [("a", "d"), ("b",), ("c",)])])
+def test_the_split_column_of_a_manifest_says_how_many_folds_there_are(
+    tmp_path: Path, splits: str, tested: list[tuple[str, ...]]
+) -> None:
+    rows = ["path,modality,subject,expression,pair,split"]
+    for subject, letter in zip("abcd", splits, strict=True):
+        for expression in ("fear", "anger"):
+            for modality in ("vis", "nir"):
+                file = f"{subject}-{expression}-{modality}.png"
+                Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / file)
+                split = {"t": "train", "f": "test"}.get(letter, letter)
+                rows.append(f"{file},{modality},{subject},{expression},{subject}{expression},{split}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    found = work(tmp_path, dataset=str(tmp_path / "manifest.csv"), extra="none", folds=5, division="repeats")
+    assert found.division == "fixed"
+    (score,) = (row for row in found.rows if row.name == "none")
+    assert [cell.translation.fold.test for cell in score.folds if cell.translation and cell.translation.fold] == tested
+    assert {stage.fold.index for stage in found.stages if isinstance(stage, TrainNetwork)} == set(range(len(tested)))
+    with pytest.raises(UsageError, match=f"there is no fold {len(tested)}; allowed: 0 to {len(tested) - 1}"):
+        work(tmp_path, dataset=str(tmp_path / "manifest.csv"), extra="none", only=(len(tested),))
 
 
 def test_nothing_fitted_sees_a_test_subject(tmp_path: Path) -> None:

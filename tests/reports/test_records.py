@@ -100,3 +100,18 @@ def test_a_damaged_failure_note_is_told_as_such(workspace: Any, content: str) ->
     entry = Entry(**workspace.missing("k", "failed", "x"))
     (workspace.root / "failures" / "k.json").write_text(content)
     assert missing_reason(workspace.root, entry) == "failed; failures/k.json is damaged"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ({}, "8 px, 2 folds, seed"),
+        ({"division": "repeats", "crop": "box68, found by X"}, "8 px, crop box68, found by X, 2 random draws, seed"),
+        ({"division": "fixed", "folds": 1}, "8 px, 1 fixed split, seed"),
+    ],
+)
+def test_the_protocol_says_how_people_were_divided_and_faces_cropped(
+    workspace: Any, protocol: dict[str, Any], words: str
+) -> None:
+    workspace.record([], **protocol)
+    assert words in read_records(workspace.root).chosen[0].record.protocol.summary()
