@@ -82,7 +82,7 @@ def _counts(faces: Sequence[Face]) -> Iterator[str]:
             count = Counter(face.expression for face in mine)
             told = ", ".join(f"{name} {count[name]}" for name in classes)
             people = len({face.subject for face in mine} - {UNKNOWN})
-            yield f"{modality}: {len(mine)} faces of {people} subjects: {told}"
+            yield f"{modality}: {len(mine)} faces{f' of {people} subjects' if people else ''}: {told}"
     each = Counter(face.subject for face in faces if face.subject != UNKNOWN)
     if len(set(each.values())) == 1:
         yield f"faces a subject: {each.most_common(1)[0][1]}"
