@@ -65,11 +65,14 @@ def given(picture: Picture) -> Square:
 def fan(picture: Picture) -> Square:
     """The loose square in which the detector FAN looks for landmarks: about twice the box, and a little higher.
 
-    The geometry of the package face-alignment (Bulat & Tzimiropoulos 2017) for boxes of its detector S3FD.
+    The geometry of the package face-alignment (Bulat & Tzimiropoulos 2017) for boxes of its detector S3FD. A picture
+    that is already the face has no loose square in it, and its middle one is taken.
 
     Raises:
         DataError: the picture has no box.
     """
+    if picture.cropped:
+        return centre(picture)
     if picture.box is None:
         raise DataError("crop 'fan' needs a box, and this picture has none; choose another crop or a detector")
     x1, y1, x2, y2 = picture.box
@@ -112,6 +115,8 @@ def template(picture: Picture) -> Square:
 
 
 def _around_landmarks(picture: Picture) -> Square:
+    if picture.landmarks is None and picture.cropped:
+        return centre(picture)
     if picture.landmarks is None:
         raise DataError("crop 'box68' needs landmarks, and this picture has none; choose another crop or a detector")
     return box68(picture.landmarks)
@@ -128,6 +133,19 @@ Crop = Callable[[Picture], Square]
 CROPS: Mapping[str, Crop] = MappingProxyType(
     {"given": given, "none": centre, "box68": _around_landmarks, "fan": fan, "eyes": eyes, "template": template}
 )
+
+
+def require_points(crop: str, points: int, name: str) -> None:
+    """Check that a crop recipe can do with the landmarks of a data set.
+
+    Raises:
+        UsageError: it needs 68 and there are none, or others.
+    """
+    if crop in ("eyes", "template") and points != len(MEAN_FACE):
+        raise UsageError(
+            f"crop '{crop}' needs {len(MEAN_FACE)} landmarks a face and {name} has {points}; choose a --detector that "
+            "finds them (nferbench detectors), or another --crop"
+        )
 
 
 def crop_named(name: str) -> Crop:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from nferbench.config import Row, Settings, TableName
+from nferbench.crops import require_points
 from nferbench.datasets import Dropped, Face, FaceDataset, Listing
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
@@ -251,7 +252,7 @@ def faces_stage(
 
     Raises:
         DataError: there is no usable face.
-        UsageError: its faces cannot be registered, and shall be.
+        UsageError: its faces lack the landmarks that the crop or the registration needs.
     """
     root = roots.get(dataset.name)
     listing = dataset.listing(root)
@@ -259,6 +260,7 @@ def faces_stage(
         raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
     cache = store.workspace / "cache" / "hashes.json"
     content = fingerprint(listing, root, cache, sequences=settings.smooth)
+    require_points(settings.crop, listing.landmarks, dataset.name)
     register = settings.register and dataset == settings.dataset and is_paired(listing.faces)
     if register:
         require_landmarks(listing.landmarks, dataset.name)

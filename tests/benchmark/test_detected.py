@@ -16,7 +16,9 @@ from nferbench.datasets.detected import Detected
 from nferbench.detectors import Detection, FaceDetector
 from nferbench.errors import UsageError
 from nferbench.faces import prepare, read_prepared
+from nferbench.plan import faces_stage
 from nferbench.plugins import load_plugins
+from nferbench.store import open_workspace
 from nferbench.values import describe, digest
 
 PLUGIN = """
@@ -90,6 +92,36 @@ def test_the_largest_face_is_cropped_and_a_missing_one_is_named(tmp_path: Path) 
     assert found.landmarks is not None and found.landmarks.shape == (3, 5, 2)
     assert np.allclose(found.landmarks[0], found.landmarks[1])  # of two faces the larger one
     assert np.array_equal(found.images[0][8:24, 8:24], found.images[1][8:24, 8:24])
+
+
+@dataclass(frozen=True)
+class Faces(Rectangles):
+    """The same pictures, said to be the square faces already."""
+
+    def load(self, face: Face, root: Path | None, size: int) -> Picture:
+        return replace(super().load(face, root, size), cropped=True)
+
+
+@pytest.mark.parametrize("crop", ["box68", "fan", "given", "none"])
+def test_pictures_that_are_the_face_keep_their_square_where_nothing_is_found(tmp_path: Path, crop: str) -> None:
+    prepare(Detected(Faces(), Bright()), None, 32, crop, tmp_path / "faces", lambda done, total: None)
+    found = read_prepared(tmp_path / "faces")
+    assert [face.id for face in found.faces] == ["both", "large", "none", "small"] and found.landmarks is not None
+    assert np.isnan(found.landmarks[2]).all() and np.isfinite(found.landmarks[[0, 1, 3]]).all()
+    assert (found.images[2] == 60).all()
+    prepare(Rectangles(), None, 32, "none", tmp_path / "middle", lambda done, total: None)
+    middle = read_prepared(tmp_path / "middle").images
+    as_they_are = [np.array_equal(a, b) for a, b in zip(found.images, middle, strict=True)]
+    assert as_they_are == ([False, False, True, False] if crop == "box68" else [True] * 4)  # box68 follows landmarks
+
+
+def test_a_crop_whose_landmarks_nobody_finds_is_refused_before_any_work(tmp_path: Path) -> None:
+    plugins = load_plugins(installed=False)
+    for name in ("eyes", "template"):
+        settings = resolve(Request("synthetic-hfe", ("none",), "none", "quick", crop=name), plugins)
+        faces_stage(settings, settings.dataset, {}, open_workspace(tmp_path))
+        with pytest.raises(UsageError, match=f"crop '{name}' needs 68 landmarks a face and rectangles has 5"):
+            faces_stage(settings, Detected(Rectangles(), Bright()), {}, open_workspace(tmp_path))
 
 
 def test_name_roots_and_key_follow_from_both_parts() -> None:

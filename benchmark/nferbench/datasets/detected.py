@@ -21,7 +21,7 @@ class Detected(FaceDataset):
     """Another data set, with box and landmarks of each picture from a detector instead of from the data.
 
     Where a picture shows several faces the largest is meant. A picture in which none is found is left out and named,
-    as one that cannot be read is. Pictures that are already the square face are handed on as they are.
+    as one that cannot be read is, unless it is already the square face: that one is handed on as it is.
     """
 
     inner: FaceDataset
@@ -49,9 +49,12 @@ class Detected(FaceDataset):
 
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
         picture = self.inner.load(face, root, size)
-        if picture.cropped:
-            return replace(picture, landmarks=None)
-        found = largest(self.detector, picture.pixels)
+        try:
+            found = largest(self.detector, picture.pixels)
+        except DataError:
+            if picture.cropped:
+                return replace(picture, box=None, landmarks=None)
+            raise
         return replace(picture, box=found.box, landmarks=found.landmarks)
 
 
