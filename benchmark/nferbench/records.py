@@ -46,8 +46,6 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "splits": work.splits,
     }
     identity = [protocol, key(work.faces), key(work.extra) if work.extra else None, describe(settings.fer)]
-    # No part of the identity: the keys and the splits say more.
-    protocol |= {"crop": _crop(settings), "division": work.division}
     name = f"{file_name(settings.dataset.name)}-{file_name(settings.preset)}-{digest(identity)[:8]}"
     path = store.workspace / "records" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +57,8 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "nferbench": __version__,
-        "protocol": protocol,
+        # These two are no part of the identity: the keys and the splits say more.
+        "protocol": {**protocol, "crop": _crop(settings), "division": work.division},
         "faces": _reference(work.faces, store),
         "rows": [*rows, *kept],
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nferbench.costs import Survey, estimate
 from nferbench.errors import DataError, UsageError
 from nferbench.plan import Status, Work, data_roots, plan_work, units
 from nferbench.plugins import load_plugins
+from nferbench.records import write_record
 from nferbench.stages import HeldOut, PrepareFaces, Recognise, TrainNetwork, Translate, key
 from nferbench.store import Store
 from nferbench.values import describe, digest
@@ -151,6 +153,15 @@ def test_keys_hold_still() -> None:
     network = TrainNetwork(rows["nfer-sde"].networks()["score"], faces, fold, 0)
     found["stage"] = key(Translate(rows["none"], (network,), faces, "test", fold, 0))[:12]
     assert found == PINNED
+
+
+def test_the_record_of_the_demo_keeps_its_name_and_says_how_it_was_made(tmp_path: Path) -> None:
+    """Rows of later runs join the record of earlier ones by its name."""
+    found = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=("none",), preset="quick", folds=5)
+    name = write_record(found, Store(tmp_path), "nferbench run")
+    assert name == "synthetic-hfe-quick-2a0c102f"
+    protocol = json.loads((tmp_path / "records" / f"{name}.json").read_text())["protocol"]
+    assert (protocol["folds"], protocol["division"], protocol["crop"]) == (5, "folds", "given")
 
 
 PINNED = {
