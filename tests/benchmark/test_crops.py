@@ -79,6 +79,12 @@ def test_a_turn_by_next_to_nothing_changes_nothing(side: float, size: int) -> No
     assert np.abs(straight - turned).max() <= 2  # Pillow rounds down while turning
 
 
+def test_a_turned_crop_that_shrinks_does_not_alias() -> None:
+    pixels = np.where((np.indices((240, 240)).sum(axis=0) % 2)[..., None], 255, 0).astype(np.uint8).repeat(3, -1)
+    crop = cut(pixels, Square(40, 40, 150, 0.4), 30)
+    assert 120 < crop.mean() < 135 and crop.std() < 12  # a fine chessboard is grey from afar
+
+
 def test_a_turned_square_keeps_constants_beyond_the_picture() -> None:
     pixels = np.full((50, 50, 3), 77, np.uint8)
     assert (cut(pixels, Square(-15, 5, 55, 0.6), 32) == 77).all()

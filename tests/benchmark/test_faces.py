@@ -126,6 +126,8 @@ def test_unreadable_black_and_partnerless_faces_are_left_out_with_a_reason(tmp_p
         "nir/P2/anger": "black (mean level below 10 of 255)",
         "vis/P2/anger": "no nir partner",
     }
+    unusable = [name for name, reason in reasons(tmp_path).items() if "partner" not in reason]
+    assert unusable == ["nir/P2/anger", "vis/P1/fear"]  # sorted, whatever block they were in
     result = read_prepared(tmp_path)
     assert [face.id for face in result.faces] == ["nir/P1/anger", "nir/P2/fear", "vis/P1/anger", "vis/P2/fear"]
     for image, face in zip(result.images[2:], result.faces[2:], strict=True):  # the arrays closed the gaps

@@ -22,7 +22,7 @@ from nferbench.registration import INNER, apart, registered, summary, told
 from nferbench.squares import Square, moved, nearest
 from nferbench.stages import PrepareFaces, key
 from nferbench.store import open_workspace
-from nferbench.verify import verify
+from nferbench.verify import CROPS_SHOWN, _some, verify
 
 PLUGINS = load_plugins(installed=False)
 SHAPE = (150, 200)  # of a picture
@@ -115,12 +115,12 @@ class Pairs(FaceDataset):
 
     lost: str = ""  # id of a face whose landmarks are missing
     landmarks: int = 68
+    modalities: tuple[Modality, ...] = ("nir", "vis")
     name: str = field(default="pairs", compare=False)
     title: str = field(default="pairs", compare=False)
 
     def listing(self, root: Path | None) -> Listing:
-        modalities: tuple[Modality, ...] = ("nir", "vis")
-        faces = [Face(f"{m}/{i}", m, f"P{i}", "fear", f"pair{i}") for m in modalities for i in range(3)]
+        faces = [Face(f"{m}/{i}", m, f"P{i}", "fear", f"pair{i}") for m in self.modalities for i in range(3)]
         return Listing(tuple(faces), self.landmarks)
 
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
@@ -177,6 +177,11 @@ def test_a_pair_that_cannot_be_registered_is_left_out_whole(tmp_path: Path) -> N
         }
 
 
+def test_faces_of_one_modality_have_nothing_to_be_laid_on(tmp_path: Path) -> None:
+    alone = Pairs(landmarks=0, modalities=("nir",))
+    assert prepare(alone, None, 16, "none", tmp_path, silent, register=True)["faces"] == 3
+
+
 def test_faces_without_the_68_landmarks_are_refused_before_any_work(tmp_path: Path) -> None:
     store = open_workspace(tmp_path)
     settings = resolve(Request("synthetic-hfe", ("none",), "none", "quick", changes=("register=true",)), PLUGINS)
@@ -197,6 +202,17 @@ def test_the_setting_is_a_switch_that_leaves_earlier_keys_alone() -> None:
         resolve(Request(changes=("register=1",)), PLUGINS)
     plain = PrepareFaces(PLUGINS.datasets["synthetic-hfe"], "content", 64, "given", 68)
     assert key(plain) == key(replace(plain, register=False)) != key(replace(plain, register=True))
+
+
+def test_verify_looks_at_whole_pairs_vis_first() -> None:
+    listed = [
+        Face(f"{m}/{i:02}", m, "P", "fear", f"pair{i}")  # type: ignore[arg-type]
+        for m in ("nir", "vis")
+        for i in range(30)
+    ]
+    tried = _some([*listed, Face("vis/single", "vis", "P", "fear")], seed=1)
+    assert len(tried) == CROPS_SHOWN and [face.modality for face in tried] == ["vis", "nir"] * (CROPS_SHOWN // 2)
+    assert all(vis.pair == nir.pair for vis, nir in zip(tried[::2], tried[1::2], strict=True))
 
 
 def test_verify_tells_what_registration_would_gain() -> None:

@@ -40,13 +40,14 @@ class Film(FaceDataset):
 
     lost: str = ""  # a frame in which nothing is found
     paired: bool = True
+    photographs: bool = False  # the NIR faces are no recording
     name: str = field(default="film", compare=False)
     title: str = field(default="Film", compare=False)
 
     def listing(self, root: Path | None) -> Listing:
         faces = [
-            Face(f"{modality}/{frame}", modality, "P1", "fear", f"pair{frame}" * self.paired, sequence="P1/fear")
-            for modality in ("nir", "vis")
+            Face(f"{modality}/{frame}", modality, "P1", "fear", f"pair{frame}" * self.paired, sequence=name)
+            for modality, name in (("nir", "" if self.photographs else "P1/fear"), ("vis", "P1/fear"))
             for frame in JITTER
         ]
         single = Face("vis/single", "vis", "P1", "fear")  # a photograph beside the recordings
@@ -97,7 +98,8 @@ def test_the_median_square_is_that_of_centre_side_and_angle() -> None:
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_frames_of_a_sequence_are_cropped_alike(tmp_path: Path, paired: bool) -> None:
+def test_frames_of_a_sequence_are_cropped_alike(tmp_path: Path, paired: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nferbench.faces.BLOCK", 2)  # a sequence is longer than a block
     loose = prepared(Film(paired=paired), tmp_path / "loose")
     steady = prepared(Film(paired=paired), tmp_path / "steady", smooth=True)
     assert loose.faces == steady.faces and steady.landmarks is not None
@@ -125,6 +127,13 @@ def test_a_frame_without_a_face_is_left_out_and_does_not_count(tmp_path: Path) -
     assert len(vis) == 4 and (vis == vis[0]).all()
 
 
+def test_partners_of_a_sequence_that_are_none_keep_their_own_squares(tmp_path: Path) -> None:
+    loose = prepared(Film(photographs=True), tmp_path / "loose")
+    steady = prepared(Film(photographs=True), tmp_path / "steady", smooth=True)
+    assert np.array_equal(loose.images[:5], steady.images[:5])
+    assert (steady.images[5:] == steady.images[5]).all()
+
+
 def test_smoothed_pairs_can_be_registered(tmp_path: Path) -> None:
     counts = prepare(Film(), None, 48, "box68", tmp_path, silent, smooth=True, register=True)
     found = read_prepared(tmp_path)
@@ -138,6 +147,8 @@ def test_smoothing_is_a_switch_that_leaves_earlier_keys_alone(tmp_path: Path) ->
     settings = resolve(Request("synthetic-hfe", ("none",), "none", "quick", changes=("smooth=true",)), PLUGINS)
     stage, _ = faces_stage(settings, settings.dataset, {}, open_workspace(tmp_path))
     assert stage.smooth and resolve(Request(), PLUGINS).smooth is False
+    loose, _ = faces_stage(replace(settings, smooth=False), settings.dataset, {}, open_workspace(tmp_path))
+    assert loose.content != stage.content  # with smoothing it matters who belongs to which sequence
     one, other = (Listing((Face("a", "vis", "P", "fear", sequence=name),)) for name in ("s", "t"))
     assert fingerprint(one, None, None) == fingerprint(other, None, None)
     assert fingerprint(one, None, None, sequences=True) != fingerprint(other, None, None, sequences=True)
