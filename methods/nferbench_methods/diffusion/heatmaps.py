@@ -51,8 +51,8 @@ class HeatmapRecipe(NetworkRecipe):
 
         if not faces.landmarks:
             raise UsageError(
-                "the landmark network of E_h needs faces with landmarks, and this data set has 0; give landmarks with "
-                "the data, or set lambda_h=0 (the rows Baseline, Cond and Cond + E_f need none)"
+                "the landmark network of E_h needs faces with landmarks, and this data set has 0; choose a --detector, "
+                "give landmarks with the data, or set lambda_h=0 (the rows Baseline, Cond and Cond + E_f need none)"
             )
         if faces.size % self.stride:
             raise UsageError(
