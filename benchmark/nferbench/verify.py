@@ -111,15 +111,12 @@ class _Cropped:
 def _some(faces: Sequence[Face], seed: int) -> list[Face]:
     """Faces to look at: of random pairs where there are pairs, VIS first, else random ones."""
     random = np.random.default_rng(seed)
-    couples = [sorted(group, reverse=True, key=_modality) for group in by_pair(faces).values() if len(group) == 2]
+    groups = (group for group in by_pair(faces).values() if len(group) == 2)
+    couples = [sorted(group, key=lambda face: face.modality, reverse=True) for group in groups]
     if couples:
         chosen = sorted(random.permutation(len(couples))[: CROPS_SHOWN // 2])
         return [face for index in chosen for face in couples[index]]
     return [faces[index] for index in sorted(random.permutation(len(faces))[:CROPS_SHOWN])]
-
-
-def _modality(face: Face) -> str:
-    return face.modality
 
 
 def _crops(
@@ -146,7 +143,7 @@ def _apart(faces: Sequence[Face], crops: Mapping[str, _Cropped], size: int) -> I
             continue
         one, other = crops[vis.id], crops[nir.id]
         if one.landmarks is None or other.landmarks is None or len(one.landmarks) != POINTS:
-            return
+            continue
         try:
             square = registered(one.square, one.landmarks, other.landmarks)
         except DataError:

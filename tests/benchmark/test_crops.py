@@ -1,4 +1,4 @@
-"""Crop recipes that turn a face, or need more than a box."""
+"""Crop recipes, and cutting squares out of pictures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from nferbench.crops import CROPS
+from nferbench.crops import CROPS, box68, given
 from nferbench.datasets import Picture
 from nferbench.errors import DataError
 from nferbench.mean_face import MEAN_FACE
@@ -24,6 +25,63 @@ def picture(angle: float = 0.0, landmarks: int = 68, seed: int = 0) -> Picture:
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     points = points @ np.array([[c, s], [-s, c]]) + CENTRE - 0.5
     return Picture(pixels, points[:landmarks].astype(np.float32), (100, 80, 200, 210))
+
+
+def gradient(height: int, width: int) -> NDArray[np.uint8]:
+    """Red tells the column, green the row, blue is constant."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x, y, np.full_like(x, 77)], axis=2).astype(np.uint8)
+
+
+def test_without_box_and_landmarks_the_middle_square_is_taken() -> None:
+    wide = Picture(gradient(10, 20))
+    crop = cut(wide.pixels, given(wide), 10)
+    np.testing.assert_array_equal(crop, wide.pixels[:, 5:15])
+
+
+def test_a_given_box_is_cut_exactly_and_made_square_by_its_longer_side() -> None:
+    pixels = gradient(40, 60)
+    square = given(Picture(pixels, box=(10, 5, 26, 21)))
+    np.testing.assert_array_equal(cut(pixels, square, 16), pixels[5:21, 10:26])
+    assert given(Picture(pixels, box=(10, 5, 30, 15))) == Square(10, 0, 20)
+
+
+def test_the_square_of_landmarks_has_its_margin_and_lies_higher() -> None:
+    points = np.array([[10, 20], [49, 20], [30, 39], [np.nan, np.nan]], np.float32)
+    square = box68(points)
+    assert square.side == pytest.approx(39 * 1.3)
+    assert square.left + square.side / 2 == pytest.approx(30)  # edges: the mean of 10 and 49, plus half a pixel
+    assert square.top + square.side / 2 == pytest.approx(30 - 0.08 * 39 * 1.3)
+
+
+def test_a_crop_beyond_the_picture_repeats_its_edge() -> None:
+    pixels = gradient(20, 20)
+    crop = cut(pixels, Square(-5, -5, 20), 20)
+    np.testing.assert_array_equal(crop[5:, 5:], pixels[:15, :15])
+    np.testing.assert_array_equal(crop[:5, 5:, 0], np.broadcast_to(pixels[0, :15, 0], (5, 15)))
+    assert crop[:6, :6, :2].max() == 0
+
+
+def test_scaling_keeps_constants_and_does_not_alias() -> None:
+    flat = np.full((37, 37, 3), 93, np.uint8)
+    for size in (8, 37, 64):
+        assert (cut(flat, Square(0, 0, 37), size) == 93).all()
+    checks = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    small = cut(np.stack([checks] * 3, axis=2), Square(0, 0, 64), 16)
+    assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 3
+
+
+@pytest.mark.parametrize("size", [13, 40, 80])
+def test_landmarks_move_with_the_pixels(size: int) -> None:
+    square = Square(10, 5, 40)
+    y, x = np.mgrid[:60, :60]
+    point = np.array([[27.0, 31.0]], np.float32)
+    blob = 255 * np.exp(-((x - point[0, 0]) ** 2 + (y - point[0, 1]) ** 2) / (2 * 4.0**2))
+    pixels = np.repeat(blob.astype(np.uint8)[:, :, None], 3, axis=2)
+    crop = cut(pixels, square, size)[:, :, 0].astype(float)
+    rows, columns = np.indices(crop.shape)
+    centroid = [(crop * columns).sum() / crop.sum(), (crop * rows).sum() / crop.sum()]
+    np.testing.assert_allclose(moved(point, square, size)[0], centroid, atol=0.05 * size / 40 + 0.02)
 
 
 @pytest.mark.parametrize("crop", ["eyes", "template"])

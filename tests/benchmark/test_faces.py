@@ -13,13 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from nferbench.blocks import write_block
-from nferbench.crops import box68, given
+from nferbench.crops import given
 from nferbench.datasets import Face, FaceDataset, Listing, Picture
 from nferbench.datasets.base import Dropped
 from nferbench.datasets.manifest import dataset_from_path
 from nferbench.errors import DataError, PluginError, UsageError
 from nferbench.faces import BLOCKS, PreparedFaces, pairs, prepare, read_prepared, rows_of
-from nferbench.squares import Square, cut, moved
 
 
 @dataclass(frozen=True)
@@ -192,19 +191,6 @@ def gradient(height: int, width: int) -> NDArray[np.uint8]:
     return np.stack([x, y, np.full_like(x, 77)], axis=2).astype(np.uint8)
 
 
-def test_without_box_and_landmarks_the_middle_square_is_taken() -> None:
-    wide = Picture(gradient(10, 20))
-    crop = cut(wide.pixels, given(wide), 10)
-    np.testing.assert_array_equal(crop, wide.pixels[:, 5:15])
-
-
-def test_a_given_box_is_cut_exactly_and_made_square_by_its_longer_side() -> None:
-    pixels = gradient(40, 60)
-    square = given(Picture(pixels, box=(10, 5, 26, 21)))
-    np.testing.assert_array_equal(cut(pixels, square, 16), pixels[5:21, 10:26])
-    assert given(Picture(pixels, box=(10, 5, 30, 15))) == Square(10, 0, 20)
-
-
 def test_crop_none_ignores_box_and_landmarks(tmp_path: Path) -> None:
     pixels = gradient(16, 16) * 8
 
@@ -226,22 +212,6 @@ def test_a_picture_that_is_the_face_is_not_cropped_again(tmp_path: Path) -> None
     np.testing.assert_array_equal(result.images[0], pixels)
 
 
-def test_the_square_of_landmarks_has_its_margin_and_lies_higher() -> None:
-    points = np.array([[10, 20], [49, 20], [30, 39], [np.nan, np.nan]], np.float32)
-    square = box68(points)
-    assert square.side == pytest.approx(39 * 1.3)
-    assert square.left + square.side / 2 == pytest.approx(30)  # edges: the mean of 10 and 49, plus half a pixel
-    assert square.top + square.side / 2 == pytest.approx(30 - 0.08 * 39 * 1.3)
-
-
-def test_a_crop_beyond_the_picture_repeats_its_edge() -> None:
-    pixels = gradient(20, 20)
-    crop = cut(pixels, Square(-5, -5, 20), 20)
-    np.testing.assert_array_equal(crop[5:, 5:], pixels[:15, :15])
-    np.testing.assert_array_equal(crop[:5, 5:, 0], np.broadcast_to(pixels[0, :15, 0], (5, 15)))
-    assert crop[:6, :6, :2].max() == 0
-
-
 @pytest.mark.parametrize("box", [(100, 100, 120, 120), (-1e9, -1e9, 1e9, 1e9), (-16, 0, 4, 20), (0, 0, 1e-9, 1e9)])
 def test_a_face_whose_box_is_elsewhere_is_left_out(tmp_path: Path, box: tuple[float, float, float, float]) -> None:
     def draw(face: Face, size: int) -> Picture:
@@ -258,28 +228,6 @@ def test_a_face_whose_landmarks_are_all_missing_is_left_out(tmp_path: Path) -> N
 
     assert {face.subject for face in prepared(Drawn(two_people(), draw, 2), tmp_path).faces} == {"P2"}
     assert set(reasons(tmp_path).values()) == {"its 2 landmarks are missing or all in one place"}
-
-
-def test_scaling_keeps_constants_and_does_not_alias() -> None:
-    flat = np.full((37, 37, 3), 93, np.uint8)
-    for size in (8, 37, 64):
-        assert (cut(flat, Square(0, 0, 37), size) == 93).all()
-    checks = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    small = cut(np.stack([checks] * 3, axis=2), Square(0, 0, 64), 16)
-    assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 3
-
-
-@pytest.mark.parametrize("size", [13, 40, 80])
-def test_landmarks_move_with_the_pixels(size: int) -> None:
-    square = Square(10, 5, 40)
-    y, x = np.mgrid[:60, :60]
-    point = np.array([[27.0, 31.0]], np.float32)
-    blob = 255 * np.exp(-((x - point[0, 0]) ** 2 + (y - point[0, 1]) ** 2) / (2 * 4.0**2))
-    pixels = np.repeat(blob.astype(np.uint8)[:, :, None], 3, axis=2)
-    crop = cut(pixels, square, size)[:, :, 0].astype(float)
-    rows, columns = np.indices(crop.shape)
-    centroid = [(crop * columns).sum() / crop.sum(), (crop * rows).sum() / crop.sum()]
-    np.testing.assert_allclose(moved(point, square, size)[0], centroid, atol=0.05 * size / 40 + 0.02)
 
 
 def test_landmarks_are_stored_beside_the_images_and_missing_ones_are_nan(tmp_path: Path) -> None:
