@@ -11,6 +11,7 @@ import numpy as np
 
 from nferbench.datasets.base import Picture
 from nferbench.errors import DataError, UsageError
+from nferbench.ibug import POINTS
 from nferbench.mean_face import MEAN_FACE
 from nferbench.squares import Square, nearest, turned
 
@@ -135,17 +136,7 @@ CROPS: Mapping[str, Crop] = MappingProxyType(
 )
 
 
-def require_points(crop: str, points: int, name: str) -> None:
-    """Check that a crop recipe can do with the landmarks of a data set.
-
-    Raises:
-        UsageError: it needs 68 and there are none, or others.
-    """
-    if crop in ("eyes", "template") and points != len(MEAN_FACE):
-        raise UsageError(
-            f"crop '{crop}' needs {len(MEAN_FACE)} landmarks a face and {name} has {points}; choose a --detector that "
-            "finds them (nferbench detectors), or another --crop"
-        )
+ALL_POINTS = ("eyes", "template")  # recipes that need the 68 landmarks
 
 
 def crop_named(name: str) -> Crop:
@@ -160,7 +151,7 @@ def crop_named(name: str) -> Crop:
 
 
 def _landmarks68(picture: Picture, crop: str) -> NDArray[np.float32]:
-    if picture.landmarks is None or len(picture.landmarks) != len(MEAN_FACE):
+    if picture.landmarks is None or len(picture.landmarks) != POINTS:
         count = 0 if picture.landmarks is None else len(picture.landmarks)
         raise DataError(f"crop '{crop}' needs 68 landmarks, and this picture has {count}; use box68, fan or a detector")
     return picture.landmarks

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from nferbench import ibug
 from nferbench.blocks import BLOCK, Block, read_block, together, write_block
 from nferbench.crops import crop_named
 from nferbench.datasets.base import Dropped, Face, FaceDataset, Modality
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.errors import DataError, PluginError
-from nferbench.registration import POINTS, apart, require_landmarks, summary
+from nferbench.registration import apart, summary
 from nferbench.threads import mapped
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def prepare(
     _check_listing(dataset, listed)
     register = register and is_paired(listed)
     if register:
-        require_landmarks(listing.landmarks, dataset.name)
+        ibug.require(listing.landmarks, "registration", dataset.name)
     (out / BLOCKS).mkdir(parents=True, exist_ok=True)
     blocks = _in_blocks(together(listed, sequences=smooth))
 
@@ -126,7 +127,7 @@ def prepare(
     _write_images(out / "images.npy", _stored([place[face.id] for face in kept]), len(kept), size)
     if listing.landmarks:
         np.save(out / "landmarks.npy", np.stack([points[face.id] for face in kept]))
-    distances = _write_pairs(out / "pairs.csv", kept, points, before) if listing.landmarks == POINTS else None
+    distances = _write_pairs(out / "pairs.csv", kept, points, before) if listing.landmarks == ibug.POINTS else None
     _write_csv(out / "faces.csv", _COLUMNS, ([getattr(face, name) for name in _COLUMNS] for face in kept))
     _write_csv(out / "dropped.csv", ("what", "reason"), ((drop.what, drop.reason) for drop in dropped))
     shutil.rmtree(out / BLOCKS)

@@ -65,17 +65,16 @@ def find_leaks(
     Returns:
         Leaks, sorted; a pair of faces once, whatever the number of folds that it concerns.
     """
-    found = set(_within(faces, tests))
+    target = _seen(faces)
+    found = set(_within(target, tests))
     if extra is not None:
         tested = {subject for part in tests for subject in part}
-        rows = [row for row, face in enumerate(faces.faces) if face.subject in tested]
-        ones, others = _distinct((_thumbnails(faces), faces), (_thumbnails(extra), extra))
-        digests = _digests(faces)
-        same = _identical([digests[row] for row in rows], _digests(extra))
-        for i, j in {*_alike(ones[rows], others), *same}:
-            one, other = faces.faces[rows[i]], extra.faces[j]
-            kind = _kind(faces.images[rows[i]], extra.images[j])
-            found.add(Leak(kind, one.id, other.id, (one.subject, other.subject), extra=True))
+        others = _seen(extra)
+        for i, j in _pairs(target, others):
+            one, other = faces.faces[i], extra.faces[j]
+            if one.subject in tested:
+                kind = _kind(target.digests[i], others.digests[j])
+                found.add(Leak(kind, one.id, other.id, (one.subject, other.subject), extra=True))
         if same_people:
             first = {face.subject: face.id for face in reversed(extra.faces)}
             for subject in sorted(tested & first.keys() - {UNKNOWN}):
@@ -83,46 +82,59 @@ def find_leaks(
     return tuple(sorted(found, key=lambda leak: (leak.extra, leak.kind, leak.test, leak.other)))
 
 
-def _within(faces: PreparedFaces, tests: Sequence[Sequence[str]]) -> Iterator[Leak]:
+@dataclass(frozen=True)
+class _Seen:
+    """A prepared set as it is compared; row i of each belongs to face i."""
+
+    faces: PreparedFaces
+    thumbnails: NDArray[np.float32]  # (N, GRID, GRID), brightness with mean 0 and variance 1
+    digests: tuple[bytes, ...]  # SHA-256 of the pixels
+
+
+def _within(seen: _Seen, tests: Sequence[Sequence[str]]) -> Iterator[Leak]:
+    faces = seen.faces
     parts = [set(part) for part in tests]
-    (thumbnails,) = _distinct((_thumbnails(faces), faces))
-    digests = _digests(faces)
-    for i, j in {*_alike(thumbnails, thumbnails), *_identical(digests, digests)}:
+    for i, j in _pairs(seen, seen):
         one, other = faces.faces[i], faces.faces[j]
         apart = any(one.subject in part and other.subject not in part for part in parts)
         if one.subject != other.subject and apart:
-            kind = _kind(faces.images[i], faces.images[j])
+            kind = _kind(seen.digests[i], seen.digests[j])
             yield Leak(kind, one.id, other.id, (one.subject, other.subject), extra=False)
 
 
-def _kind(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Kind:
-    return "identical" if np.array_equal(one, other) else "near-identical"
+def _kind(one: bytes, other: bytes) -> Kind:
+    return "identical" if one == other else "near-identical"
 
 
-def _thumbnails(faces: PreparedFaces) -> NDArray[np.float32]:
-    """Every face as brightness on a grid, with mean 0 and variance 1: (N, GRID, GRID)."""
+def _seen(faces: PreparedFaces) -> _Seen:
     from PIL import Image
 
     thumbnails = np.empty((len(faces.images), GRID, GRID), np.float32)
+    digests = []
     for row in range(len(faces.images)):  # one at a time: memory stays flat
-        grey = Image.fromarray(np.asarray(faces.images[row])).convert("L")
-        thumbnails[row] = np.asarray(grey.resize((GRID, GRID), Image.Resampling.BOX), np.float32)
-    return _normalised(thumbnails)
+        pixels = np.asarray(faces.images[row])
+        digests.append(sha256(pixels.data).digest())
+        grey = Image.fromarray(pixels).convert("L").resize((GRID, GRID), Image.Resampling.BOX)
+        thumbnails[row] = np.asarray(grey, np.float32)
+    return _Seen(faces, _normalised(thumbnails), tuple(digests))
 
 
-def _distinct(*sets: tuple[NDArray[np.float32], PreparedFaces]) -> list[NDArray[np.float32]]:
-    """Thumbnails less the mean of all of their modality in all sets, again with mean 0 and variance 1."""
-    modalities = [np.array([face.modality for face in faces.faces]) for _, faces in sets]
-    found = [thumbnails.copy() for thumbnails, _ in sets]
+def _pairs(ones: _Seen, others: _Seen) -> set[tuple[int, int]]:
+    """Rows of faces that are one picture."""
+    return {*_alike(*_distinct(ones, others)), *_identical(ones.digests, others.digests)}
+
+
+def _distinct(ones: _Seen, others: _Seen) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Thumbnails less the mean of all of their modality in both sets, again with mean 0 and variance 1."""
+    modalities = np.array([face.modality for seen in (ones, others) for face in seen.faces.faces])
+    thumbnails = np.concatenate([ones.thumbnails, others.thumbnails])
     for modality in ("vis", "nir"):
-        parts = [thumbnails[names == modality] for (thumbnails, _), names in zip(sets, modalities, strict=True)]
-        count = sum(map(len, parts))
-        if count:
-            mean = np.asarray(sum(part.sum(axis=0) for part in parts)) / count
-            mean = (mean + mean[:, ::-1]) / 2  # so that a mirrored face is the mirror of itself afterwards
-            for each, names in zip(found, modalities, strict=True):
-                each[names == modality] -= mean
-    return [_normalised(each) for each in found]
+        mine = modalities == modality
+        if mine.any():
+            mean = thumbnails[mine].mean(axis=0)
+            thumbnails[mine] -= (mean + mean[:, ::-1]) / 2  # so that a mirrored face stays the mirror of itself
+    thumbnails = _normalised(thumbnails)
+    return thumbnails[: len(ones.thumbnails)], thumbnails[len(ones.thumbnails) :]
 
 
 def _normalised(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -138,11 +150,6 @@ def _identical(ones: Sequence[bytes], others: Sequence[bytes]) -> Iterator[tuple
     for i, content in enumerate(ones):
         for j in places.get(content, ()):
             yield i, j
-
-
-def _digests(faces: PreparedFaces) -> list[bytes]:
-    """The SHA-256 of the pixels of every face."""
-    return [sha256(np.asarray(image).data).digest() for image in faces.images]
 
 
 def _alike(ones: NDArray[np.float32], others: NDArray[np.float32]) -> Iterator[tuple[int, int]]:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nferbench import ibug
 from nferbench.config import Row, Settings, TableName
-from nferbench.crops import require_points
+from nferbench.crops import ALL_POINTS
 from nferbench.datasets import Dropped, Face, FaceDataset, Listing
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import is_paired
 from nferbench.errors import DataError, UsageError
 from nferbench.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint
-from nferbench.registration import require_landmarks
 from nferbench.stages import (
     HeldOut,
     PrepareFaces,
@@ -260,10 +260,11 @@ def faces_stage(
         raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
     cache = store.workspace / "cache" / "hashes.json"
     content = fingerprint(listing, root, cache, sequences=settings.smooth)
-    require_points(settings.crop, listing.landmarks, dataset.name)
+    if settings.crop in ALL_POINTS:
+        ibug.require(listing.landmarks, f"crop '{settings.crop}'", dataset.name)
     register = settings.register and dataset == settings.dataset and is_paired(listing.faces)
     if register:
-        require_landmarks(listing.landmarks, dataset.name)
+        ibug.require(listing.landmarks, "registration", dataset.name)
     stage = PrepareFaces(
         dataset, content, settings.size, settings.crop, listing.landmarks, register=register, smooth=settings.smooth
     )

@@ -7,28 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nferbench.errors import DataError, UsageError
+from nferbench.errors import DataError
+from nferbench.ibug import EYE_CORNERS, INNER
 from nferbench.squares import Square, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-POINTS = 68  # landmarks a face (iBUG order); registration needs to know which are which
-INNER = slice(17, None)  # brows, nose, eyes and mouth; the jaw is where detectors are least sure
-EYES = (36, 45)  # outer corners
-
-
-def require_landmarks(points: int, name: str) -> None:
-    """Check that the faces of a data set can be registered.
-
-    Raises:
-        UsageError: they do not have 68 landmarks.
-    """
-    if points != POINTS:
-        raise UsageError(
-            f"register: {name} has {points} landmarks a face and registration needs {POINTS}; choose a --detector that "
-            "finds them (nferbench detectors), or leave register off"
-        )
 
 
 def registered(square: Square, vis: NDArray[np.float32], nir: NDArray[np.float32]) -> Square:
@@ -45,8 +29,8 @@ def registered(square: Square, vis: NDArray[np.float32], nir: NDArray[np.float32
     Raises:
         DataError: fewer than two inner landmarks are known in both pictures.
     """
-    known = np.isfinite(np.hstack([vis[INNER], nir[INNER]])).all(axis=1)
-    there, here = vis[INNER][known], nir[INNER][known]
+    known = np.isfinite(np.hstack([vis[INNER:], nir[INNER:]])).all(axis=1)
+    there, here = vis[INNER:][known], nir[INNER:][known]
     if known.sum() < 2 or not np.ptp(here, axis=0).any() or not np.ptp(there, axis=0).any():
         raise DataError("cannot be registered: fewer than two inner landmarks are known in both faces of the pair")
     return nearest(here + 0.5, there + 0.5).inverse().carry(square)
@@ -63,8 +47,8 @@ def apart(vis: NDArray[np.float32], nir: NDArray[np.float32]) -> NDArray[np.floa
         (N,): mean distance of the inner landmarks known in both, in units of the distance between the outer corners of
         the VIS eyes; NaN where that is unknown.
     """
-    first, second = (vis[:, corner].astype(np.float64) for corner in EYES)
-    gaps = np.linalg.norm(vis[:, INNER].astype(np.float64) - nir[:, INNER], axis=-1)
+    first, second = (vis[:, corner].astype(np.float64) for corner in EYE_CORNERS)
+    gaps = np.linalg.norm(vis[:, INNER:].astype(np.float64) - nir[:, INNER:], axis=-1)
     known = np.isfinite(gaps)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(known, gaps, 0).sum(axis=1) / known.sum(axis=1)

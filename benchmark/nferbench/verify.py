@@ -18,7 +18,8 @@ from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair
 from nferbench.errors import DataError
 from nferbench.folds import UNKNOWN
-from nferbench.registration import POINTS, apart, registered, summary, told
+from nferbench.ibug import POINTS
+from nferbench.registration import apart, registered, summary, told
 from nferbench.squares import Square, moved
 
 if TYPE_CHECKING:

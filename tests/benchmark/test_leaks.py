@@ -10,7 +10,7 @@ from PIL import Image
 
 from nferbench.datasets import Face
 from nferbench.faces import PreparedFaces, prepare, read_prepared
-from nferbench.leaks import ALIKE, _alike, _distinct, _thumbnails, find_leaks
+from nferbench.leaks import ALIKE, _alike, _distinct, _seen, find_leaks
 from nferbench.plugins import load_plugins
 
 TESTS = (("a", "b"), ("c", "d"))
@@ -123,9 +123,7 @@ def test_a_person_of_both_sets_is_named_only_where_names_mean_people(four: np.nd
 
 def test_the_threshold_lies_between_people_and_copies(drawn: PreparedFaces, tmp_path: Path) -> None:
     copies = np.stack([spoiled(drawn.images[row], 40, tmp_path) for row in range(0, 40, 5)])
-    whole, other = _distinct(
-        (_thumbnails(drawn), drawn), (_thumbnails(faces(copies, "x" * len(copies))), faces(copies, "x" * len(copies)))
-    )
+    whole, other = _distinct(_seen(drawn), _seen(faces(copies, "x" * len(copies))))
     thumbnails = whole.reshape(len(drawn.faces), -1)
     correlation = thumbnails @ thumbnails.T / thumbnails.shape[1]
     subjects = np.array([face.subject for face in drawn.faces])

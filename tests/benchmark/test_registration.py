@@ -15,10 +15,11 @@ from nferbench.crops import CROPS
 from nferbench.datasets import Face, FaceDataset, Listing, Modality, Picture
 from nferbench.errors import DataError, UsageError
 from nferbench.faces import prepare, read_prepared
+from nferbench.ibug import INNER
 from nferbench.mean_face import MEAN_FACE
 from nferbench.plan import faces_stage
 from nferbench.plugins import load_plugins
-from nferbench.registration import INNER, apart, registered, summary, told
+from nferbench.registration import apart, registered, summary, told
 from nferbench.squares import Square, moved, nearest
 from nferbench.stages import PrepareFaces, key
 from nferbench.store import open_workspace
@@ -68,13 +69,13 @@ def test_registered_faces_are_never_further_apart_than_others_by_least_squares(c
         blank = np.zeros((*SHAPE, 3), np.uint8)
         shown, own = (CROPS[crop](Picture(blank, points, (60, 40, 140, 130))) for points in (vis, nir))
         there = registered(shown, vis, nir)
-        target = moved(vis, shown, 96)[INNER]
-        errors = [np.square(moved(nir, square, 96)[INNER] - target).sum() for square in (there, own)]
+        target = moved(vis, shown, 96)[INNER:]
+        errors = [np.square(moved(nir, square, 96)[INNER:] - target).sum() for square in (there, own)]
         assert errors[0] < errors[1]
         for nudge in (0.2, -0.2):  # and none of its neighbours does better
             for change in ({"left": nudge}, {"top": nudge}, {"side": nudge}, {"angle": nudge / 50}):
                 other = replace(there, **{name: getattr(there, name) + value for name, value in change.items()})
-                assert np.square(moved(nir, other, 96)[INNER] - target).sum() > errors[0]
+                assert np.square(moved(nir, other, 96)[INNER:] - target).sum() > errors[0]
 
 
 def test_the_jaw_and_missing_points_do_not_count() -> None:
@@ -95,8 +96,8 @@ def test_distances_are_in_units_of_the_outer_eye_corners() -> None:
     vis = np.zeros((3, 68, 2), np.float32)
     vis[:, 45] = (30, 40)  # 50 from the other corner
     nir = vis.copy()
-    nir[0, INNER] += (3, 4)
-    nir[1, INNER] += (3, 4)
+    nir[0, INNER:] += (3, 4)
+    nir[1, INNER:] += (3, 4)
     nir[1, 17:42] = np.nan  # half unknown: the mean of the rest
     vis[2, 45] = np.nan
     assert apart(vis, nir)[:2] == pytest.approx([0.1, 0.1]) and np.isnan(apart(vis, nir)[2])
@@ -188,9 +189,9 @@ def test_faces_without_the_68_landmarks_are_refused_before_any_work(tmp_path: Pa
     stage, _ = faces_stage(settings, settings.dataset, {}, store)
     assert stage.register
     bare = Pairs(landmarks=0)
-    with pytest.raises(UsageError, match="pairs has 0 landmarks a face and registration needs 68; choose a --detector"):
+    with pytest.raises(UsageError, match="registration needs 68 landmarks a face and pairs has 0; choose a --detector"):
         faces_stage(replace(settings, dataset=bare), bare, {}, store)
-    with pytest.raises(UsageError, match="0 landmarks a face"):
+    with pytest.raises(UsageError, match="pairs has 0"):
         prepare(bare, None, 8, "none", tmp_path / "out", silent, register=True)
     extra, _ = faces_stage(settings, PLUGINS.datasets["synthetic-vis-nir"], {}, store)
     assert not extra.register  # pairs matter in the target set only

@@ -15,6 +15,7 @@ from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partn
 from nferbench.datasets.sidecar import Sidecar, read_sidecar, sidecar_file
 from nferbench.datasets.table import USED, Row, inside, read_table
 from nferbench.errors import DataError, UsageError
+from nferbench.ibug import POINTS
 from nferbench.oneline import one_line
 from nferbench.values import LATER
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FILE_NAME = "manifest.csv"
-LANDMARKS = 68  # points in a landmark file, iBUG order
 
 
 @final
@@ -73,7 +73,7 @@ class ManifestDataset(FaceDataset):
             dropped += partnerless
         if not faces:
             raise DataError(f"{file}: no face can be used: {'; '.join(counted(dropped)[:3])}")
-        points = LANDMARKS if any(len(face.files) > 1 for face in faces) else 0
+        points = POINTS if any(len(face.files) > 1 for face in faces) else 0
         return Listing(tuple(sorted(faces, key=lambda face: face.id)), points, tuple(dropped))
 
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
@@ -236,6 +236,6 @@ def read_landmarks(path: Path) -> NDArray[np.float32]:
         points = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: not an .npy file ({' '.join(str(error).split())})") from None
-    if points.shape != (LANDMARKS, 2) or points.dtype.kind not in "fiu":
-        raise DataError(f"{path}: {points.dtype} of shape {points.shape}; numbers of shape ({LANDMARKS}, 2) are read")
+    if points.shape != (POINTS, 2) or points.dtype.kind not in "fiu":
+        raise DataError(f"{path}: {points.dtype} of shape {points.shape}; numbers of shape ({POINTS}, 2) are read")
     return np.array(points, dtype=np.float32)

@@ -29,12 +29,13 @@ from nferbench.datasets.base import (
 from nferbench.datasets.images import SUFFIXES, luminance, read_image
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.left_out import counted
-from nferbench.datasets.manifest import LANDMARKS, read_landmarks
+from nferbench.datasets.manifest import read_landmarks
 from nferbench.datasets.pairing import by_pair, partnered
 from nferbench.datasets.table import inside
 from nferbench.datasets.tree import folders_in, images_below, visible
 from nferbench.errors import DataError, UsageError
 from nferbench.hookspecs import hookimpl
+from nferbench.ibug import POINTS
 
 FOLDERS: Mapping[Modality, str] = {"vis": "VL", "nir": "NI"}
 CROPPED = "_Acropped"  # ending of both names in the release of cropped faces
@@ -130,7 +131,7 @@ class OuluCasia(FaceDataset):
         if not faces:
             why = "; ".join(counted(dropped)[:3])
             raise DataError(f"{self.name}: no frame under {copy.base} can be used: {why}; is the copy complete?")
-        points = LANDMARKS if self.landmarks else 0
+        points = POINTS if self.landmarks else 0
         return Listing(tuple(sorted(faces, key=lambda face: face.id)), points, tuple(dropped))
 
     def base(self, root: Path | None) -> Path | None:
@@ -236,7 +237,7 @@ class OuluCasia(FaceDataset):
         if not self.landmarks:
             raise UsageError(
                 f"{self.name}: pairing 'landmark' needs landmarks; set datasets.{self.name}.landmarks to a folder "
-                f"beside NI and VL that holds VL/Strong/P001/Anger/000.npy and so on, each of shape ({LANDMARKS}, 2)"
+                f"beside NI and VL that holds VL/Strong/P001/Anger/000.npy and so on, each of shape ({POINTS}, 2)"
             )
         common = [recording for recording in recordings.values() if all(recording.values())]
         files = [self._landmark_file(frame) for each in common for frames in each.values() for frame in frames]

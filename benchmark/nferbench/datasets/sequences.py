@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from nferbench.ibug import EYE_CORNERS, INNER
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 Pairs = list[tuple[int, int]]
 
 NAMED = 5  # cases that a report names
-
-_INNER = 17  # first landmark after the jaw, which a detector places worst, in the 68 points of iBUG
-_EYES = (36, 45)  # outer corners of the eyes
 
 
 def by_apex(vis: int, nir: int) -> Pairs:
@@ -201,8 +200,8 @@ def _shapes(points: NDArray[np.float32]) -> NDArray[np.float64]:
     """The 51 inner points around their mean, in units of the distance between the eyes; not finite where unknown."""
     import numpy as np
 
-    inner = points[:, _INNER:].astype(np.float64)
-    left, right = (points[:, eye].astype(np.float64) for eye in _EYES)
+    inner = points[:, INNER:].astype(np.float64)
+    left, right = (points[:, eye].astype(np.float64) for eye in EYE_CORNERS)
     eyes = np.linalg.norm(right - left, axis=-1)[:, None, None]
     with np.errstate(divide="ignore", invalid="ignore"):  # coinciding eyes give no scale: the frame is unusable
         return np.asarray((inner - inner.mean(axis=1, keepdims=True)) / eyes)
