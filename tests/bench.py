@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from nferbench import Batch, FaceSpec, Translator, pixels
-from nferbench.config import Request, resolve
-from nferbench.noise import ImageNoise
-from nferbench.plugins import load_plugins
-from nferbench.quality import psnr, ssim
-from nferbench.training import sample_order, train
+from nferbench.contract.noise import ImageNoise
+from nferbench.engine.training import sample_order, train
+from nferbench.metrics.quality import psnr, ssim
+from nferbench.planning.plugins import load_plugins
+from nferbench.planning.settings import Request, resolve
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FACES = 4  # faces a batch
@@ -156,7 +156,7 @@ def metrics(spec: FaceSpec) -> None:
 def starting() -> None:
     """Seconds to the help text and to a list of methods, each in a fresh process."""
     for words in (("--help",), ("methods",)):
-        call = [sys.executable, "-c", "from nferbench.cli import main; main()", *words]
+        call = [sys.executable, "-m", "nferbench", *words]
         times = [seconds(lambda call=call: subprocess.run(call, capture_output=True, check=True)) for _ in range(5)]  # type: ignore[misc]
         print(f"nferbench {words[0]:<12} {statistics.median(times):.2f} s")
 

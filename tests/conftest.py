@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# One thread a process, before anything loads torch: tests run side by side, and threads of all of them on the same
+# cores would wait for each other for minutes. Set in the environment, so that subprocesses have it too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nferbench.datasets.base import EXPRESSIONS
+from nferbench.contract.dataset import EXPRESSIONS
 from nferbench.datasets.oulu_casia import FRAMES, OuluCasia
 
 NAMES = [name.capitalize() for name in EXPRESSIONS]

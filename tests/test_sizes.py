@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nferbench.listings import methods_json
-from nferbench.plugins import load_plugins
+from nferbench.cli.catalogue import methods_json
+from nferbench.planning.plugins import load_plugins
 
 PARAMETERS = {
     "pix2pix": {"generator": {"generator": 54_413_955, "discriminator": 2_768_705}},

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from nferbench import FaceSpec, Translator
-from nferbench.config import Request, resolve
-from nferbench.noise import ImageNoise
-from nferbench.plugins import load_plugins
-from nferbench.translating import translate
-from nferbench.values import describe, digest
+from nferbench.contract.noise import ImageNoise
+from nferbench.contract.values import describe, digest
+from nferbench.engine.translating import translate
+from nferbench.planning.plugins import load_plugins
+from nferbench.planning.settings import Request, resolve
 
 PLUGINS = load_plugins(installed=False)
 SETTINGS = resolve(Request(preset="quick", methods=("all", "ablation")), PLUGINS)

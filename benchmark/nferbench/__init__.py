@@ -1,25 +1,80 @@
-"""nferbench: one protocol for methods that translate visible faces to near-infrared. The public names."""
+"""nferbench: one protocol for methods that translate visible faces to near-infrared. The public names.
 
-from nferbench.datasets import Face, FaceDataset, Listing, Picture
-from nferbench.errors import DataError, DivergedError, NferbenchError, PluginError, UsageError
-from nferbench.fer import FERLearner, FERModel, LabelledBatch
-from nferbench.hookspecs import hookimpl
-from nferbench.translator import Batch, FaceSpec, Learner, NetworkRecipe, Translator
+All that a plugin needs is imported from here: `from nferbench import Translator, GradientLearner, luma`. The names that
+need torch are imported when they are first asked for, so that `import nferbench` stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nferbench import former_paths
+from nferbench.contract.dataset import (
+    EXPRESSIONS,
+    NEUTRAL,
+    Dropped,
+    Face,
+    FaceDataset,
+    Finding,
+    Listing,
+    Modality,
+    Picture,
+)
+from nferbench.contract.detector import Detection, FaceDetector
+from nferbench.contract.errors import DataError, DivergedError, NferbenchError, PluginError, UsageError
+from nferbench.contract.fer import FERLearner, FERModel, LabelledBatch
+from nferbench.contract.hookspecs import hookimpl
+from nferbench.contract.translator import Batch, FaceSpec, Group, Learner, NetworkRecipe, Translator
+from nferbench.contract.values import LATER
+
+if TYPE_CHECKING:
+    from nferbench.contract.learning import GradientLearner
+    from nferbench.contract.noise import ImageNoise, derive_seed
+    from nferbench.contract.pixels import grey, luma
 
 __version__ = "0.1.0"
 
+_WITH_TORCH = {
+    "GradientLearner": "learning",
+    "ImageNoise": "noise",
+    "derive_seed": "noise",
+    "grey": "pixels",
+    "luma": "pixels",
+}
+
+former_paths.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module 'nferbench' has no attribute '{name}'")
+    value = getattr(import_module(f"nferbench.contract.{_WITH_TORCH[name]}"), name)
+    globals()[name] = value
+    return value
+
+
 __all__ = [
+    "EXPRESSIONS",
+    "LATER",
+    "NEUTRAL",
     "Batch",
     "DataError",
+    "Detection",
     "DivergedError",
+    "Dropped",
     "FERLearner",
     "FERModel",
     "Face",
     "FaceDataset",
+    "FaceDetector",
     "FaceSpec",
+    "Finding",
+    "GradientLearner",
+    "Group",
+    "ImageNoise",
     "LabelledBatch",
     "Learner",
     "Listing",
+    "Modality",
     "NetworkRecipe",
     "NferbenchError",
     "Picture",
@@ -27,5 +82,8 @@ __all__ = [
     "Translator",
     "UsageError",
     "__version__",
+    "derive_seed",
+    "grey",
     "hookimpl",
+    "luma",
 ]

@@ -1,1 +1,1 @@
-"""The presets that come with nferbench, as YAML files; `nferbench.config` reads them."""
+"""The presets that come with nferbench, as YAML files; `nferbench.planning.settings` reads them."""

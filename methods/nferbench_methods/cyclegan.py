@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, final
 
-from nferbench import FaceSpec, Learner, NetworkRecipe, Translator, UsageError, hookimpl
-from nferbench.translator import Group
+from nferbench import FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
 
 
 @final
@@ -112,7 +111,7 @@ class CycleGAN(Translator):
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
         import torch
 
-        from nferbench.pixels import luma
+        from nferbench import luma
 
         if self.generator.grey_source:
             vis = luma(vis)

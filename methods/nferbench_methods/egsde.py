@@ -12,15 +12,14 @@ from itertools import accumulate, pairwise
 from operator import mul
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import NetworkRecipe, Translator, UsageError, hookimpl
-from nferbench.translator import Group
+from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.domains import DomainRecipe
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
     from nferbench_methods.diffusion.sampling import Gradient, Level
 
 Similarity = Literal["cosine", "neg-l2"]
@@ -87,7 +86,7 @@ class EGSDE(Translator):
         return {"score": self.score, "domains": self.domains} if self.lambda_s else {"score": self.score}
 
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
-        from nferbench.pixels import luma
+        from nferbench import luma
         from nferbench_methods.diffusion import sampling
         from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb, respace
 

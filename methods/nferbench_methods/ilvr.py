@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import NetworkRecipe, Translator, UsageError, hookimpl
-from nferbench.translator import Group
+from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
     from nferbench_methods.diffusion.sampling import Level
 
 
@@ -55,7 +54,7 @@ class ILVR(Translator):
         return {"score": self.score}
 
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
-        from nferbench.pixels import luma
+        from nferbench import luma
         from nferbench_methods.diffusion import sampling
         from nferbench_methods.diffusion.filters import low_pass
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb, respace

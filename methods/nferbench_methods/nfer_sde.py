@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import NetworkRecipe, Translator, UsageError, hookimpl
-from nferbench.translator import Group
+from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.heatmaps import HeatmapRecipe
 from nferbench_methods.diffusion.score import CONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
     from nferbench_methods.diffusion.sampling import Deviation, Gradient, Level, Mean
 
 Start = Literal["perturbed-source", "noise"]

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, final
 
-from nferbench import NetworkRecipe, Translator, hookimpl
-from nferbench.translator import Group
+from nferbench import Group, NetworkRecipe, Translator, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
 
 
 @final

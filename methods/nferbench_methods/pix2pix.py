@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import FaceSpec, Learner, NetworkRecipe, Translator, UsageError, hookimpl
-from nferbench.translator import Group
+from nferbench import FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
 
 
 @final

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, final
 
-from nferbench import NetworkRecipe, Translator, UsageError, hookimpl
-from nferbench.translator import Group
+from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
 
 
 @final
@@ -53,7 +52,7 @@ class SDEdit(Translator):
         return {"score": self.score}
 
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
-        from nferbench.pixels import luma
+        from nferbench import luma
         from nferbench_methods.diffusion import sampling
         from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb, respace
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import NetworkRecipe, Translator, UsageError, hookimpl
-from nferbench.translator import Group
+from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.sr3_score import SR3_STEPS, SR3Recipe, gamma_schedule, told
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench.noise import ImageNoise
+    from nferbench import ImageNoise
     from nferbench_methods.diffusion.sampling import Level
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from nferbench.errors import DataError, UsageError
+from nferbench.contract.errors import DataError, UsageError
 
 VERSION = 1  # of the record files that this module reads
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from nferbench.errors import UsageError
+from nferbench.contract.errors import UsageError
 from nferbench_reports import grid, latex, markdown, significance
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nferbench.scores import accuracy, confusion_matrix, macro_f1, over_folds
+from nferbench.metrics.classification import accuracy, confusion_matrix, macro_f1, over_folds
 from nferbench_reports import paper
 from nferbench_reports.records import Group, Record, Row
 from nferbench_reports.results import PREDICTED, Missing, Outcome, Results

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from nferbench import Batch, FaceSpec, UsageError
-from nferbench.fitting import _order
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
+from nferbench.engine.fitting import _order
 from nferbench_methods.cyclegan import CycleGAN, CycleGANRecipe, nferbench_translators
 
 TINY = CycleGANRecipe(width=2, blocks=1, discriminator_width=2, pool=2, epochs=4)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nferbench import Batch, FaceSpec, UsageError
+from nferbench.contract.pixels import luma, to_float
 from nferbench.datasets.drawing import draw
-from nferbench.pixels import luma, to_float
 from nferbench_methods.diffusion.domain_energy import independent_gradient, similarity, slope, specific_gradient
 from nferbench_methods.diffusion.domain_net import AttentionPool, DomainNet
 from nferbench_methods.diffusion.domains import DomainRecipe

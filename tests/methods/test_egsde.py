@@ -13,8 +13,8 @@ import torch
 from exact_gaussian import MU, SOURCE, Gaussian, moments
 
 from nferbench import FaceSpec, UsageError
-from nferbench.noise import ImageNoise
-from nferbench.pixels import luma
+from nferbench.contract.noise import ImageNoise
+from nferbench.contract.pixels import luma
 from nferbench_methods.diffusion import domain_energy
 from nferbench_methods.diffusion.domain_energy import similarity
 from nferbench_methods.diffusion.domains import DomainRecipe

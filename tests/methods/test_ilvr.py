@@ -10,7 +10,7 @@ import torch
 from exact_gaussian import MU, SOURCE, Gaussian, moments
 
 from nferbench import UsageError
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
 from nferbench_methods.diffusion import sampling
 from nferbench_methods.diffusion.filters import low_pass
 from nferbench_methods.diffusion.schedule import linear_schedule, perturb, respace

@@ -13,7 +13,7 @@ import torch
 from exact_gaussian import MU, SOURCE, Gaussian, UnitNoise, moments
 
 from nferbench import FaceSpec, UsageError
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
 from nferbench_methods.diffusion.energy import frequency_energy
 from nferbench_methods.diffusion.filters import low_pass, resize_matrix
 from nferbench_methods.diffusion.heatmaps import HeatmapRecipe

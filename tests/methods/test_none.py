@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
 from nferbench_methods.none import WithoutTranslation, nferbench_translators
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import interpolate, softplus
 
 from nferbench import Batch, FaceSpec, UsageError
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
 from nferbench_methods.gan.pix2pix_learner import Pix2PixLearner
 from nferbench_methods.pix2pix import Pix2Pix, Pix2PixRecipe, nferbench_translators
 

@@ -9,7 +9,7 @@ import torch
 from exact_gaussian import MU, SOURCE, Gaussian, moments
 
 from nferbench import FaceSpec, UsageError
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
 from nferbench_methods.diffusion import sampling
 from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb
 from nferbench_methods.diffusion.score import CONDITIONAL_SCORE, UNCONDITIONAL_SCORE, ScoreRecipe

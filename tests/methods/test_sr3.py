@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from nferbench import Batch, FaceSpec, UsageError
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
 from nferbench_methods.diffusion import sampling
 from nferbench_methods.diffusion.schedule import linear_between
 from nferbench_methods.diffusion.sr3_score import SR3Recipe, draw_levels, gamma_schedule, told

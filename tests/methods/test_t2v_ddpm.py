@@ -9,7 +9,7 @@ import torch
 from exact_gaussian import MU, SOURCE, Gaussian, moments
 
 from nferbench import FaceSpec, UsageError
-from nferbench.noise import ImageNoise
+from nferbench.contract.noise import ImageNoise
 from nferbench_methods.diffusion.score import CONDITIONAL_SCORE, ScoreRecipe
 from nferbench_methods.nfer_sde import NFERSDE
 from nferbench_methods.t2v_ddpm import T2VDDPM, nferbench_translators

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from nferbench.noise import ImageNoise
 from torch import Tensor, nn
 
 from nferbench import NetworkRecipe, Translator, hookimpl
-from nferbench.noise import ImageNoise
 
 
 @dataclass(frozen=True)

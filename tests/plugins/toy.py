@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from nferbench.learning import GradientLearner
+from nferbench.noise import ImageNoise
 from torch import Tensor, nn
 
 from nferbench import Face, FaceDataset, FaceSpec, Learner, Listing, NetworkRecipe, Picture, Translator, hookimpl
-from nferbench.learning import GradientLearner
-from nferbench.noise import ImageNoise
 
 EXPRESSIONS = ("happiness", "sadness")
 

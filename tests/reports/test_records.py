@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nferbench.errors import DataError, UsageError
+from nferbench.contract.errors import DataError, UsageError
 from nferbench_reports.records import Entry, missing_reason, read_records
 
 

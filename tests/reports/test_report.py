@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nferbench.errors import UsageError
+from nferbench.contract.errors import UsageError
 from nferbench_reports import write_report
 
 

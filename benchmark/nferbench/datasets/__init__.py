@@ -1,6 +1,9 @@
-"""Data sets: the interface, the label names, and the built-in readers."""
+"""The built-in readers of data sets, and the drawn ones.
 
-from nferbench.datasets.base import (
+What a data set is lies in `nferbench.contract.dataset`; plugins may import it from here too.
+"""
+
+from nferbench.contract.dataset import (
     EXPRESSIONS,
     NEUTRAL,
     Dropped,

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import final
 
-from nferbench.datasets.base import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.dataset import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
 from nferbench.datasets.tree import folders_in, images_below
-from nferbench.errors import DataError, UsageError
-from nferbench.hookspecs import hookimpl
 
 CODES: Mapping[int, str] = MappingProxyType(
     {1: "neutral", 2: "happiness", 3: "sadness", 4: "fear", 5: "anger", 6: "surprise", 7: "disgust"}

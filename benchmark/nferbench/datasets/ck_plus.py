@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from nferbench.datasets.base import EXPRESSIONS, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.dataset import EXPRESSIONS, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
 from nferbench.datasets.tree import images_below, visible
-from nferbench.errors import DataError, UsageError
-from nferbench.hookspecs import hookimpl
 
 LEVELS = 4  # folders between the data root and the folders that hold subjects
 SEQUENCES = 309  # labelled with one of the six expressions, of 327 labelled and 593 in all

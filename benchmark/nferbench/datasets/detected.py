@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from nferbench.datasets.base import Face, FaceDataset, Finding, Listing, Picture
-from nferbench.detectors import Detection, FaceDetector
-from nferbench.errors import DataError
+from nferbench.contract.dataset import Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.detector import Detection, FaceDetector
+from nferbench.contract.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np

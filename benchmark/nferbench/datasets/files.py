@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nferbench.datasets.base import FaceDataset
+from nferbench.contract.dataset import FaceDataset
+from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.folder import FolderDataset
 from nferbench.datasets.manifest import ManifestDataset
-from nferbench.hookspecs import hookimpl
 
 
 @hookimpl

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from nferbench.datasets.base import Listing
-from nferbench.errors import DataError
+from nferbench.contract.dataset import Listing
+from nferbench.contract.errors import DataError
 
 Entry = tuple[int, int, str]  # size in bytes, modification time in ns, SHA-256 of the content
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from nferbench.datasets.base import NEUTRAL, Dropped, Face, FaceDataset, Listing, Modality, Picture
+from nferbench.contract.dataset import NEUTRAL, Dropped, Face, FaceDataset, Listing, Modality, Picture
+from nferbench.contract.errors import DataError, UsageError
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import contradictions, is_paired, partnered
 from nferbench.datasets.tree import images_below
-from nferbench.errors import DataError, UsageError
 
 MODALITIES: tuple[Modality, ...] = ("vis", "nir")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nferbench.errors import DataError
+from nferbench.contract.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,12 +15,12 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Literal, final, get_args
 
-from nferbench.datasets.base import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.dataset import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
 from nferbench.datasets.tree import folders_in, images_below
-from nferbench.errors import DataError, UsageError
-from nferbench.hookspecs import hookimpl
 
 View = Literal["FL", "HL", "S", "HR", "FR"]  # full left profile, half left, straight, half right, full right profile
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from nferbench.datasets.base import EXPRESSIONS, NEUTRAL
-from nferbench.errors import DataError
+from nferbench.contract.dataset import EXPRESSIONS, NEUTRAL
+from nferbench.contract.errors import DataError
 
 CLASSES = (*EXPRESSIONS, NEUTRAL)  # canonical order
 

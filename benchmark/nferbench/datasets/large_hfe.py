@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, final
 
-from nferbench.datasets.base import EXPRESSIONS, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.dataset import EXPRESSIONS, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.manifest import ManifestDataset
 from nferbench.datasets.pairing import by_pair
-from nferbench.hookspecs import hookimpl
 
 SUBJECTS = 360
 TESTED = 996  # NIR faces: the accuracies published for this set are multiples of 1/996

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from nferbench.datasets.base import Dropped
+from nferbench.contract.dataset import Dropped
 
 
 def counted(dropped: Iterable[Dropped]) -> list[str]:

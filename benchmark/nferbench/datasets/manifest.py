@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from nferbench.datasets.base import NEUTRAL, Dropped, Face, FaceDataset, Listing, Picture
+from nferbench.contract.dataset import NEUTRAL, Dropped, Face, FaceDataset, Listing, Picture
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.ibug import POINTS
+from nferbench.contract.printable import one_line
+from nferbench.contract.values import LATER
 from nferbench.datasets.folder import FolderDataset, is_face_tree
 from nferbench.datasets.labels import unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.datasets.sidecar import Sidecar, read_sidecar, sidecar_file
 from nferbench.datasets.table import USED, Row, inside, read_table
-from nferbench.errors import DataError, UsageError
-from nferbench.ibug import POINTS
-from nferbench.oneline import one_line
-from nferbench.values import LATER
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple, final
 
-from nferbench.datasets import sequences
-from nferbench.datasets.base import (
+from nferbench.contract.dataset import (
     EXPRESSIONS,
     NEUTRAL,
     Dropped,
@@ -26,6 +25,10 @@ from nferbench.datasets.base import (
     Modality,
     Picture,
 )
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.hookspecs import hookimpl
+from nferbench.contract.ibug import POINTS
+from nferbench.datasets import sequences
 from nferbench.datasets.images import SUFFIXES, luminance, read_image
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.left_out import counted
@@ -33,9 +36,6 @@ from nferbench.datasets.manifest import read_landmarks
 from nferbench.datasets.pairing import by_pair, partnered
 from nferbench.datasets.table import inside
 from nferbench.datasets.tree import folders_in, images_below, visible
-from nferbench.errors import DataError, UsageError
-from nferbench.hookspecs import hookimpl
-from nferbench.ibug import POINTS
 
 FOLDERS: Mapping[Modality, str] = {"vis": "VL", "nir": "NI"}
 CROPPED = "_Acropped"  # ending of both names in the release of cropped faces

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from nferbench.datasets.base import Dropped, Face
+from nferbench.contract.dataset import Dropped, Face
 
 
 def by_pair(faces: Iterable[Face]) -> dict[str, list[Face]]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Literal, final
 
-from nferbench.datasets.base import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.dataset import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import Box, inside
 from nferbench.datasets.tree import images_below, visible
-from nferbench.errors import DataError, UsageError
-from nferbench.hookspecs import hookimpl
 
 LIST = "list_patition_label.txt"  # as the release spells it
 LEVELS = 4  # folders between the data root and what is looked for

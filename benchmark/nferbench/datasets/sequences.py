@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from nferbench.ibug import EYE_CORNERS, INNER
+from nferbench.contract.ibug import EYE_CORNERS, INNER
 
 if TYPE_CHECKING:
     import numpy as np

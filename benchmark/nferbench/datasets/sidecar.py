@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from nferbench.contract.errors import DataError
 from nferbench.datasets.labels import checked_aliases
-from nferbench.errors import DataError
 
 ENDINGS = (".yaml", ".yml", ".json")
 COUNTS = ("images", "vis", "nir", "subjects", "pairs")

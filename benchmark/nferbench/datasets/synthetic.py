@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, final
 
-from nferbench.datasets.base import EXPRESSIONS, Face, FaceDataset, Listing, Modality, Picture
-from nferbench.errors import DataError, UsageError
-from nferbench.hookspecs import hookimpl
+from nferbench.contract.dataset import EXPRESSIONS, Face, FaceDataset, Listing, Modality, Picture
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.hookspecs import hookimpl
 
 
 @final

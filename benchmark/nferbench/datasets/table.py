@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import cast
 
-from nferbench.datasets.base import Face, Modality
+from nferbench.contract.dataset import Face, Modality
+from nferbench.contract.errors import DataError
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.tree import name_fault
-from nferbench.errors import DataError
 
 REQUIRED = ("path", "modality", "subject", "expression")
 OPTIONAL = ("pair", "sequence", "frame", "session", "light", "view", "split", "box", "landmarks")

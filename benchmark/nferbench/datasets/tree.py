@@ -7,7 +7,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from nferbench.datasets.base import Dropped
+from nferbench.contract.dataset import Dropped
 from nferbench.datasets.images import SUFFIXES
 
 CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind

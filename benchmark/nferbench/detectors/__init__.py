@@ -1,5 +1,8 @@
-"""Face detectors: the interface, and the built-in ones."""
+"""The built-in face detectors.
 
-from nferbench.detectors.base import Detection, FaceDetector
+What a detector is lies in `nferbench.contract.detector`; plugins may import it from here too.
+"""
+
+from nferbench.contract.detector import Detection, FaceDetector
 
 __all__ = ["Detection", "FaceDetector"]

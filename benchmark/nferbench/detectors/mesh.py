@@ -18,9 +18,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from nferbench import weights
-from nferbench.detectors.base import Detection, FaceDetector
-from nferbench.errors import UsageError
-from nferbench.hookspecs import hookimpl
+from nferbench.contract.detector import Detection, FaceDetector
+from nferbench.contract.errors import UsageError
+from nferbench.contract.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import numpy as np

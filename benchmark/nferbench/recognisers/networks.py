@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from torch import Tensor, nn
 
-from nferbench.errors import UsageError
+from nferbench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

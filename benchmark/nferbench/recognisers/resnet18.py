@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
-from nferbench.fer import FERLearner, FERModel, LabelledBatch
-from nferbench.hookspecs import hookimpl
+from nferbench.contract.fer import FERLearner, FERModel, LabelledBatch
+from nferbench.contract.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -60,7 +60,7 @@ class ResNet18(FERModel):
         from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
 
-        from nferbench.learning import GradientLearner
+        from nferbench.contract.learning import GradientLearner
         from nferbench.recognisers.augment import at_least_two, erased, imagenet_normalised, jittered, random_view
 
         def loss(batch: LabelledBatch, rng: Generator) -> dict[str, Tensor]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from nferbench.fer import FERLearner, FERModel, LabelledBatch
-from nferbench.hookspecs import hookimpl
+from nferbench.contract.fer import FERLearner, FERModel, LabelledBatch
+from nferbench.contract.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -45,7 +45,7 @@ class SmallCNN(FERModel):
         from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
 
-        from nferbench.learning import GradientLearner
+        from nferbench.contract.learning import GradientLearner
         from nferbench.recognisers.augment import at_least_two, jittered, luminance, random_view
 
         updates = self.updates(samples)

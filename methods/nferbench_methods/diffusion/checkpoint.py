@@ -15,7 +15,7 @@ import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from nferbench.errors import UsageError
+from nferbench import UsageError
 from nferbench_methods.diffusion.unet import TimeUNet
 
 _RESIDUAL = {

@@ -58,8 +58,7 @@ class DomainRecipe(NetworkRecipe):
         from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
 
-        from nferbench.learning import GradientLearner
-        from nferbench.pixels import luma
+        from nferbench import GradientLearner, luma
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
         schedule = linear_schedule().to(next(network.parameters()).device)

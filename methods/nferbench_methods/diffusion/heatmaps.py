@@ -74,7 +74,7 @@ class HeatmapRecipe(NetworkRecipe):
         import torch
         from torch.optim import AdamW
 
-        from nferbench.learning import GradientLearner
+        from nferbench import GradientLearner
         from nferbench_methods.diffusion.heatmap_net import MIRRORED_68, heat_map_error, heat_maps, mirror
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 

@@ -23,8 +23,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nferbench.errors import UsageError
-from nferbench.noise import ImageNoise
+from nferbench import ImageNoise, UsageError
 from nferbench_methods.diffusion.schedule import Schedule, log_variance_range, previous
 
 

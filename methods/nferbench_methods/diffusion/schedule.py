@@ -13,7 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nferbench.errors import UsageError
+from nferbench import UsageError
 
 TRAIN_STEPS = 1000  # steps of the schedule on which every network but SR3's is trained
 

@@ -73,7 +73,7 @@ class ScoreRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import AdamW
 
-        from nferbench.learning import GradientLearner
+        from nferbench import GradientLearner
         from nferbench_methods.diffusion.schedule import linear_schedule
 
         if self.init or self.init_sha256:

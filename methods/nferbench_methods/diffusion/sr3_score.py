@@ -71,7 +71,7 @@ class SR3Recipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
-        from nferbench.learning import GradientLearner
+        from nferbench import GradientLearner
 
         schedule = gamma_schedule().to(next(network.parameters()).device)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nferbench.errors import UsageError
+from nferbench import UsageError
 from nferbench_methods.diffusion.groups import in_groups
 
 

@@ -17,7 +17,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from nferbench.errors import UsageError
+from nferbench import UsageError
 from nferbench_methods.diffusion.groups import in_groups
 
 

@@ -11,8 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.optim import Adam
 
-from nferbench import Batch, Learner
-from nferbench.pixels import grey, luma
+from nferbench import Batch, Learner, grey, luma
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import least_squares
 from nferbench_methods.gan.pool import ImagePool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nferbench.datasets.base import Modality
+from nferbench.contract.dataset import Modality
 from nferbench.datasets.drawing.camera import frame, project, second_camera
 from nferbench.datasets.drawing.expression import displaced, perform
 from nferbench.datasets.drawing.identity import draw_person

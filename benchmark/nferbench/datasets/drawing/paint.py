@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nferbench.datasets.base import Modality
+from nferbench.contract.dataset import Modality
 from nferbench.datasets.drawing.curves import Grid, Window
 from nferbench.datasets.drawing.identity import Person
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from nferbench.datasets.base import Modality
+from nferbench.contract.dataset import Modality
 from nferbench.datasets.drawing.camera import Camera, lift
 from nferbench.datasets.drawing.curves import Grid, soft
 from nferbench.datasets.drawing.eyes import brow_layers, eye_layers

@@ -1,0 +1,67 @@
+"""The command line put together: commands are verbs, or plural nouns that list."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from nferbench import __version__
+from nferbench.cli import lists
+from nferbench.cli.data import data
+from nferbench.cli.doctor import doctor
+from nferbench.cli.output import complain
+from nferbench.cli.plan import plan
+from nferbench.cli.report import report
+from nferbench.cli.run import run
+from nferbench.contract.errors import NferbenchError
+
+INTERRUPTED = 130  # exit code after Ctrl-C
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data, name="data")
+for command in (run, plan, report, lists.methods, lists.datasets, lists.fer_models, lists.detectors, doctor):
+    app.command(command.__name__.replace("_", "-"))(command)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nferbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nferbench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """One protocol for methods that translate visible faces to near-infrared."""
+
+
+def main() -> NoReturn:
+    """Run the command line; errors made on purpose become one line each."""
+    try:
+        app(prog_name="nferbench")
+    except NferbenchError as error:
+        for line in str(error).splitlines():
+            complain(line)
+        sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            complain("interrupted; what is done stays, start the same command again to go on")
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPIPE):
+            raise
+        complain(f"{error.filename or 'output'}: {os.strerror(error.errno)}; what is done stays")
+        sys.exit(1)
+    sys.exit(0)

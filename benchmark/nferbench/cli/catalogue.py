@@ -1,0 +1,102 @@
+"""What `methods`, `datasets` and `fer-models` list."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from nferbench.contract.detector import FaceDetector
+from nferbench.contract.errors import NferbenchError
+from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
+from nferbench.contract.values import describe
+from nferbench.planning.plugins import Plugins
+from nferbench.planning.settings import Request, Settings, resolve
+
+LANDMARKS = 68  # points per face that sizes are given for
+
+
+def method_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name, title, group, "made for heterogeneous faces", "uses pairing" of every method."""
+    return [
+        (t.name, t.title, t.group, _yes(t.heterogeneous), _yes(uses_pairs(t)))
+        for t in plugins.translators.items.values()
+    ]
+
+
+def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -> str:
+    """All methods and ablation rows at a preset as JSON, with their networks, sizes and who shares them."""
+    from nferbench.engine.timing import parameters
+
+    names: tuple[str, ...] = ("all", "ablation") if _has_ablation(preset) else ("all",)
+    settings: Settings = resolve(Request(preset=preset, methods=names, changes=changes), plugins)
+    users: dict[NetworkRecipe, list[str]] = defaultdict(list)
+    for row in settings.rows:
+        for recipe in row.translator.networks().values():
+            users[recipe].append(row.name)
+    spec = FaceSpec(settings.size, LANDMARKS)
+    counts = {recipe: parameters(recipe, spec) for recipe in users}
+    listed: list[dict[str, Any]] = []
+    for row in settings.rows:
+        method = row.translator
+        networks = {
+            role: {
+                "parameters": counts[recipe],
+                "shared_with": [name for name in users[recipe] if name != row.name],
+                "recipe": describe(recipe),
+            }
+            for role, recipe in method.networks().items()
+        }
+        listed.append(
+            {
+                "name": row.name,
+                "title": row.title,
+                "group": method.group,
+                "heterogeneous": method.heterogeneous,
+                "uses_pairs": uses_pairs(method),
+                "stamps": list(method.stamps),
+                "tables": list(row.tables),
+                "networks": networks,
+            }
+        )
+    return json.dumps(
+        {"preset": settings.preset, "size": settings.size, "methods": listed}, indent=1, ensure_ascii=False
+    )
+
+
+def uses_pairs(method: Translator) -> bool:
+    """Whether any network of a method is trained on pairs, rather than on faces of both modalities in any order."""
+    return any(recipe.paired for recipe in method.networks().values())
+
+
+def dataset_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name, title, default extra set and default preset of every data set."""
+    return [(d.name, d.title, d.default_extra or "-", d.default_preset) for d in plugins.datasets.items.values()]
+
+
+def fer_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name and title of every recogniser."""
+    return [(m.name, m.title) for m in plugins.fer_models.items.values()]
+
+
+def detector_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name, title, landmarks a face and "ready to use" (or what is missing) of every face detector."""
+    return [(d.name, d.title, str(d.points), _ready(d)) for d in plugins.detectors.items.values()]
+
+
+def _ready(detector: FaceDetector) -> str:
+    try:
+        detector.ready()
+    except NferbenchError as error:
+        return str(error)
+    return "yes"
+
+
+def _has_ablation(preset: str) -> bool:
+    from nferbench.planning.settings import read_preset
+
+    return bool(read_preset(preset).get("ablation"))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

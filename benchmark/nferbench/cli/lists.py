@@ -1,0 +1,51 @@
+"""The commands that list what is registered: `methods`, `datasets`, `fer-models` and `detectors`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nferbench.cli.options import Change, Plugin
+from nferbench.cli.output import table, tell_failures
+
+
+def methods(
+    preset: Annotated[str, typer.Option(help="Sizes: paper, lite, small, quick or a .yaml file.")] = "paper",
+    plugin: Plugin = [],  # noqa: B006
+    change: Change = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="With networks, their sizes and who shares them.")] = False,
+) -> None:
+    """List the translation methods."""
+    from nferbench.cli.catalogue import method_rows, methods_json
+    from nferbench.planning.plugins import load_plugins
+
+    plugins = tell_failures(load_plugins(plugin))
+    if as_json:
+        typer.echo(methods_json(plugins, preset, tuple(change)))
+    else:
+        table(("name", "title", "group", "heterogeneous", "uses pairs"), method_rows(plugins))
+
+
+def datasets(plugin: Plugin = []) -> None:  # noqa: B006
+    """List the data sets."""
+    from nferbench.cli.catalogue import dataset_rows
+    from nferbench.planning.plugins import load_plugins
+
+    table(("name", "title", "extra set", "preset"), dataset_rows(tell_failures(load_plugins(plugin))))
+
+
+def fer_models(plugin: Plugin = []) -> None:  # noqa: B006
+    """List the expression recognisers."""
+    from nferbench.cli.catalogue import fer_rows
+    from nferbench.planning.plugins import load_plugins
+
+    table(("name", "title"), fer_rows(tell_failures(load_plugins(plugin))))
+
+
+def detectors(plugin: Plugin = []) -> None:  # noqa: B006
+    """List the face detectors, and what those that are not ready lack."""
+    from nferbench.cli.catalogue import detector_rows
+    from nferbench.planning.plugins import load_plugins
+
+    table(("name", "title", "landmarks", "ready"), detector_rows(tell_failures(load_plugins(plugin))))

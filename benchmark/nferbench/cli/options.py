@@ -1,0 +1,74 @@
+"""The options that several commands share, each written once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+Dataset = Annotated[str, typer.Option(help="A name (nferbench datasets), a manifest .csv or a folder.")]
+DataRoot = Annotated[
+    list[str],
+    typer.Option("--data-root", envvar="NFERBENCH_DATA", help="Where data lie: PATH, or NAME=PATH."),
+]
+Extra = Annotated[str | None, typer.Option(help="The VIS set translated for training; 'none' leaves FER out.")]
+Preset = Annotated[str | None, typer.Option(help="paper, lite, small, quick or a .yaml file; default by data set.")]
+Detector = Annotated[str | None, typer.Option(help="Face detector (nferbench detectors); default where the data say.")]
+Crop = Annotated[str | None, typer.Option(help="given, none, box68, fan, eyes or template; box68 with a detector.")]
+Change = Annotated[list[str], typer.Option("--set", help="path=value, such as methods.nfer-sde.lambda_f=1 or size=64.")]
+Plugin = Annotated[list[str], typer.Option("--plugin", help="A Python file with hooks that is not installed.")]
+Workspace = Annotated[Path, typer.Option(help="Where results are kept.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a GPU, or one a core up to 8.")]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `run` and `plan` are told alike: which numbers are wanted, and where and how they are made."""
+
+    methods: Annotated[str, typer.Option(help="Comma-separated names, 'all', 'ablation', 'variants'.")] = "all"
+    dataset: Dataset = "synthetic-hfe"
+    data_root: DataRoot = field(default_factory=list)
+    extra: Extra = None
+    preset: Preset = None
+    folds: Annotated[int | None, typer.Option(help="Subject-independent folds; default 5.")] = None
+    fold: Annotated[str, typer.Option(help="Only these folds now, such as 0 or 0,2; tables keep them all.")] = ""
+    division: Annotated[
+        Literal["folds", "repeats"] | None, typer.Option(help="Test everyone once, or random draws of a fifth.")
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="Of splits, trainings and samples; default 0.")] = None
+    fer: Annotated[str | None, typer.Option(help="Expression recogniser (nferbench fer-models).")] = None
+    detector: Detector = None
+    crop: Crop = None
+    change: Change = field(default_factory=list)
+    plugin: Plugin = field(default_factory=list)
+    workspace: Workspace = Path("runs")
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where there is a GPU.")] = (
+        "auto"
+    )
+    jobs: Jobs = None
+    batch: Annotated[int, typer.Option(min=1, help="Images translated at a time; changes no result.")] = 32
+
+
+def taking_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `RunOptions` in front of its own; it gets them as its first argument."""
+    hints = get_type_hints(RunOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
+        for name, default in vars(RunOptions()).items()
+    ]
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+
+    @functools.wraps(command)
+    def call(**words: Any) -> None:
+        chosen = RunOptions(**{each.name: words.pop(each.name) for each in shared})
+        command(chosen, **words)
+
+    options = [*shared, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+    call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in options}
+    return call

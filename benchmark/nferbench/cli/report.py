@@ -1,0 +1,30 @@
+"""`nferbench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nferbench.cli.options import Preset, Workspace
+from nferbench.cli.output import say
+
+
+def report(
+    workspace: Workspace = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default WORKSPACE/report.")] = None,
+    convention: Annotated[
+        Literal["standard", "paper"] | None, typer.Option(help="Of PSNR and SSIM; standard unless --paper.")
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Published values and differences beside ours.")] = False,
+    preset: Preset = None,
+) -> None:
+    """Write Tables 1-3 in Markdown, LaTeX and CSV, and the grid of example faces, from what is stored."""
+    from nferbench_reports import write_report
+
+    written = write_report(workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset)
+    typer.echo(written.text)
+    say("written: " + " ".join(str(path) for path in written.paths))
+    if written.problems:
+        raise typer.Exit(1)

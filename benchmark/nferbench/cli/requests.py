@@ -1,0 +1,94 @@
+"""From options to a plan: what a request is made of, which stages it has, and what workers have to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nferbench.cli.output import tell_failures
+from nferbench.contract.errors import UsageError
+
+if TYPE_CHECKING:
+    from nferbench.cli.options import RunOptions
+    from nferbench.engine.worker import Setup
+    from nferbench.planning.plan import Work
+    from nferbench.planning.plugins import Plugins
+    from nferbench.planning.status import Status
+    from nferbench.workspace.store import Store
+
+CHECKPOINT = 30.0  # seconds between two checkpoints of a training
+
+
+def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup]:
+    """All stages of a request with their state, and what workers have to know."""
+    from nferbench.metrics.perceptual import lpips_identity
+    from nferbench.planning.plan import data_roots, plan_work
+    from nferbench.planning.plugins import load_plugins
+    from nferbench.planning.settings import Request, resolve
+    from nferbench.planning.status import statuses
+
+    only = _numbers(chosen.fold)
+    plugins = tell_failures(load_plugins(chosen.plugin))
+    request = Request(
+        chosen.dataset,
+        _items(chosen.methods),
+        chosen.extra,
+        chosen.preset,
+        chosen.folds,
+        chosen.division,
+        chosen.seed,
+        chosen.fer,
+        chosen.detector,
+        chosen.crop,
+        tuple(chosen.change),
+    )
+    settings = resolve(request, plugins)
+    sets = [each for each in (settings.dataset, settings.extra) if each is not None]
+    roots = data_roots(chosen.data_root, sets)
+    work = plan_work(settings, roots, store, lpips_identity(), only)
+    setup = setup_of(store, roots, plugins, chosen.device, chosen.batch)
+    return work, statuses(work, store), setup
+
+
+def setup_of(store: Store, roots: Mapping[str, Path], plugins: Plugins, device: str, batch: int) -> Setup:
+    """What workers have to know."""
+    from nferbench.engine.worker import Setup
+
+    resolved = {name: path.resolve() for name, path in roots.items()}
+    return Setup(store.workspace.resolve(), resolved, plugins.files, _device(device), batch, CHECKPOINT)
+
+
+def default_jobs(device: str) -> int:
+    """Workers: one a GPU, or one a core up to 8."""
+    from nferbench.machine.cores import cores
+    from nferbench.machine.gpus import gpu_count
+
+    return gpu_count() if device == "cuda" else min(cores(), 8)
+
+
+def _device(wanted: str) -> str:
+    from nferbench.machine.gpus import gpu_count
+
+    if wanted == "auto":
+        return "cuda" if gpu_count() else "cpu"
+    if wanted == "cuda" and not gpu_count():
+        raise UsageError("--device cuda: no CUDA device was found; see nferbench doctor, or use --device cpu")
+    return wanted
+
+
+def _items(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated list."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The folds that --fold names.
+
+    Raises:
+        UsageError: something that is no number.
+    """
+    try:
+        return tuple(int(name) for name in _items(text))
+    except ValueError:
+        raise UsageError(f"--fold {text}: not a list of fold numbers; write 0 or 0,2") from None

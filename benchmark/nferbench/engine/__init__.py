@@ -1,0 +1,1 @@
+"""Doing stages: worker processes that prepare, train, translate, score and recognise."""

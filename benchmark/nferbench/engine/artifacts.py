@@ -1,0 +1,65 @@
+"""What one stage leaves for the next: how it is written and read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nferbench.contract.dataset import Face
+from nferbench.contract.errors import DataError
+from nferbench.engine.context import Context
+from nferbench.faces.prepared import PreparedFaces, read_prepared
+from nferbench.workspace.stages import PrepareFaces, Stage, Translate, readable
+from nferbench.workspace.store import Entry, verify
+
+
+def entry_of(stage: Stage, context: Context) -> Entry:
+    """The complete entry of a stage that this one needs, its content checked once a process.
+
+    Raises:
+        DataError: it is gone, or a file has changed since it was written; a damaged entry is set aside.
+    """
+    entry = context.store.find(stage)
+    if entry is None:
+        raise DataError(f"{readable(stage)} is not in the workspace any more; start the run again")
+    try:
+        _check(entry.path, entry.info["created"])
+    except DataError as error:
+        aside = context.store.set_aside(stage)
+        raise DataError(f"{error}; set aside as {aside}, start the run again to do it anew") from None
+    return entry
+
+
+@lru_cache(maxsize=4096)
+def _check(path: Path, created: str) -> None:
+    verify(Entry(path, json.loads((path / "stage.json").read_text("utf-8"))))
+
+
+def prepared_faces(stage: PrepareFaces, context: Context) -> PreparedFaces:
+    return read_prepared(entry_of(stage, context).path)
+
+
+def translated_faces(stage: Translate, context: Context) -> tuple[np.ndarray, list[Face]]:
+    path = entry_of(stage, context).path
+    with (path / "faces.csv").open(newline="", encoding="utf-8") as file:
+        listed = [
+            Face(row["id"], "vis", row["subject"], row["expression"], row["pair"]) for row in csv.DictReader(file)
+        ]
+    return np.load(path / "images.npy", mmap_mode="r"), listed
+
+
+def write_faces(path: Path, listed: Sequence[Face]) -> None:
+    write_table(path, [{"id": f.id, "subject": f.subject, "expression": f.expression, "pair": f.pair} for f in listed])
+
+
+def write_table(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)

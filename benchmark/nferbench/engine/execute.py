@@ -1,0 +1,75 @@
+"""Doing a stage: hold its lock, fill its partial directory, commit the result with what it cost."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from nferbench.engine.context import Context
+from nferbench.engine.fitting import fit
+from nferbench.engine.recognising import recognise
+from nferbench.engine.scoring import score_faces
+from nferbench.engine.translating import translate_faces
+from nferbench.faces.prepare import BLOCKS, prepare
+from nferbench.planning.costs import cost_key
+from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
+from nferbench.workspace.store import Entry
+
+
+def do(stage: Stage, context: Context) -> Entry:
+    """Do one stage, hold its lock meanwhile, and commit the result.
+
+    Raises:
+        HeldError: another run is at work on it.
+        DataError: a needed entry is missing or damaged.
+        DivergedError, PluginError: see the kinds of stages.
+    """
+    with context.store.claim(stage):
+        if (entry := context.store.find(stage) or context.store.adopt(stage)) is not None:
+            return entry
+        partial = context.store.partial(stage)
+        resumed = any(partial.glob("checkpoint*")) or any(partial.glob(f"{BLOCKS}/*"))
+        began = time.monotonic()
+        result = perform(stage, context)
+        cost = {
+            "key": cost_key(stage, device_name(context.device)),
+            "seconds": round(time.monotonic() - began, 3),
+            "units": result["units"],
+            "resumed": resumed,
+        }
+        made_with = {"torch": torch.__version__, "device": device_name(context.device)}
+        return context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
+
+
+def perform(stage: Stage, context: Context) -> dict[str, Any]:
+    """Fill the partial directory of a stage; return what its stage.json says of the result."""
+    if isinstance(stage, PrepareFaces):
+        root = context.roots.get(stage.dataset.name)
+        folder = context.store.partial(stage)
+        counts = prepare(
+            stage.dataset,
+            root,
+            stage.size,
+            stage.crop,
+            folder,
+            context.progress,
+            register=stage.register,
+            smooth=stage.smooth,
+        )
+        return {**counts, "units": counts["faces"]}
+    if isinstance(stage, TrainNetwork):
+        return fit(stage, context)
+    if isinstance(stage, Translate):
+        return translate_faces(stage, context)
+    if isinstance(stage, ScoreTranslation):
+        return score_faces(stage, context)
+    if isinstance(stage, Recognise):
+        return recognise(stage, context)
+    raise TypeError(f"no way to do a {type(stage).__name__}")
+
+
+def device_name(device: torch.device) -> str:
+    """The hardware a time was measured on."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -1,0 +1,94 @@
+"""Fitting one network on the training pairs of a fold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from nferbench.contract import pixels
+from nferbench.contract.errors import DataError, DivergedError
+from nferbench.contract.noise import derive_seed
+from nferbench.contract.translator import Batch, NetworkRecipe
+from nferbench.contract.values import describe
+from nferbench.engine.artifacts import prepared_faces
+from nferbench.engine.context import Context
+from nferbench.engine.training import sample_order, train
+from nferbench.faces.prepared import PreparedFaces, pairs
+from nferbench.workspace.stages import TrainNetwork, key, readable
+
+
+def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
+    """Train, and write weights.safetensors and losses.csv.
+
+    Raises:
+        DataError: the training part of the fold has no pairs.
+        DivergedError: a loss or a weight is not finite.
+    """
+    prepared = prepared_faces(stage.faces, context)
+    vis_rows, nir_rows = pairs(prepared, {face.subject for face in prepared.faces}.difference(stage.fold.test))
+    if not len(vis_rows):
+        raise DataError(f"{readable(stage)}: no VIS-NIR pairs in the training part of fold {stage.fold.index}")
+    resident = _resident(prepared, context.device)
+
+    def batch_of(rows: np.ndarray) -> Batch:
+        vis, nir = vis_rows[rows[0]], nir_rows[rows[1]]
+        points = _points(prepared, vis, nir, context)
+        return Batch(pixels.to_float(resident(vis)), pixels.to_float(resident(nir)), *points)
+
+    seed = derive_seed(key(stage))
+    torch.manual_seed(seed)
+    network = stage.recipe.build(stage.faces.spec()).to(context.device)
+    learner = stage.recipe.learner(network, stage.faces.spec(), len(vis_rows))
+    updates = stage.recipe.updates(len(vis_rows))
+    folder = context.store.partial(stage)
+    train(
+        learner,
+        batch_of,
+        _order(stage.recipe, len(vis_rows), seed),
+        updates,
+        seed,
+        context.device,
+        folder,
+        progress=context.progress,
+        checkpoint_seconds=context.checkpoint_seconds,
+    )
+    weights = {name: value.cpu().contiguous() for name, value in learner.weights().items()}
+    if bad := [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]:
+        raise DivergedError(f"{readable(stage)}: weights are not finite after training ({bad[0]})")
+    save_file(weights, folder / "weights.safetensors", {"recipe": json.dumps(describe(stage.recipe))})
+    return {"updates": updates, "pairs": len(vis_rows), "parameters": _count(network), "units": updates}
+
+
+def _order(recipe: NetworkRecipe, pairs: int, seed: int) -> Callable[[int], np.ndarray]:
+    """Which pairs the VIS faces (first row) and the NIR faces (second row) of update k are taken from."""
+    nir = sample_order(pairs, recipe.batch_size, seed)
+    vis = nir if recipe.paired else sample_order(pairs, recipe.batch_size, derive_seed(seed, "unpaired"))
+    return lambda k: np.stack([vis(k), nir(k)])
+
+
+def _resident(prepared: PreparedFaces, device: torch.device) -> Callable[[np.ndarray], Tensor]:
+    """Rows of the prepared images as uint8 on the device; on a GPU all of them are uploaded once."""
+    if device.type == "cpu":
+        return lambda rows: torch.from_numpy(prepared.images[rows])
+    images = torch.from_numpy(np.array(prepared.images)).to(device)
+    return lambda rows: images[torch.from_numpy(rows).to(device)]
+
+
+def _points(
+    prepared: PreparedFaces, vis: np.ndarray, nir: np.ndarray, context: Context
+) -> tuple[Tensor | None, Tensor | None]:
+    if prepared.landmarks is None:
+        return None, None
+    landmarks = prepared.landmarks
+    vis_points, nir_points = (torch.from_numpy(np.array(landmarks[rows])).to(context.device) for rows in (vis, nir))
+    return vis_points, nir_points
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

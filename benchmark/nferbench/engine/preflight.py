@@ -1,0 +1,103 @@
+"""The look ahead before a run: networks that cannot be built are named before any training, costs are estimated."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from nferbench.contract.errors import NferbenchError, UsageError
+from nferbench.engine.worker import Setup
+from nferbench.planning.costs import Preflight
+from nferbench.planning.plan import Work
+from nferbench.planning.status import Status
+from nferbench.workspace.files import write_json
+from nferbench.workspace.store import Store
+
+PATIENCE = 120.0  # seconds that timing one network, translator or recogniser may take before all timing stops
+KINDS = ("faces", "networks", "translations", "quality", "recognition")
+
+
+def preflight(work: Work, states: Sequence[Status], setup: Setup, store: Store, *, timed: bool) -> Preflight:
+    """Build, in a process of its own, every network that is to be trained, and time what no earlier run has timed.
+
+    Raises:
+        UsageError: networks that cannot be built on these faces, all of them, one line each.
+    """
+    open_stages = [state.stage for state in states if state.state != "done"]
+    known = _known(store)
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_look, args=(theirs, setup, known, timed), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        mine.send(open_stages)  # not an argument: values of a plugin file can be read once that file is loaded
+        result: Any = mine.recv()
+        if not isinstance(result, Preflight):
+            raise NferbenchError(str(result))
+        if result.problems:
+            raise UsageError("\n".join(result.problems))
+        while timed:
+            try:
+                if not mine.poll(PATIENCE):
+                    break
+                measured = mine.recv()
+            except EOFError:  # a network or a plugin that ends the process: what is not timed stays unknown
+                break
+            if measured is None:
+                break
+            result.seconds.update(measured)
+    except (EOFError, BrokenPipeError):
+        process.join()
+        raise NferbenchError(
+            f"the networks could not be built: the process that tried ended with exit code {process.exitcode} "
+            "(out of memory?); choose a smaller --preset"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+    if timed:
+        path = store.workspace / "cache" / "seconds.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, result.seconds)
+    return result
+
+
+def _known(store: Store) -> dict[str, float]:
+    """Seconds per unit by cost key: what finished stages took, else what an earlier preflight measured."""
+    try:
+        known = json.loads((store.workspace / "cache" / "seconds.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    for kind in KINDS:
+        for entry in store.entries(kind):
+            cost = entry.info.get("cost", {})
+            if cost.get("units") and not cost.get("resumed"):
+                known[cost["key"]] = cost["seconds"] / cost["units"]
+    return {str(name): float(value) for name, value in known.items()}
+
+
+def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: bool) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asked, which ends this one
+    try:
+        from nferbench.planning.plugins import import_file
+
+        for file in setup.plugin_files:
+            import_file(file)
+        from nferbench.engine.timing import build_all, time_all
+
+        stages = connection.recv()
+        found = build_all(stages, setup, known)
+        connection.send(found)
+        if timed and not found.problems:
+            for measured in time_all(stages, setup, found):
+                connection.send(measured)
+            connection.send(None)
+    except (BrokenPipeError, ConnectionResetError):  # whoever asked is gone
+        return
+    except Exception as error:  # reported as one line by the process that asked
+        connection.send(f"the networks could not be built: {type(error).__name__}: {error}")

@@ -1,0 +1,99 @@
+"""Fitting an expression recogniser on NIR faces plus an extra set, and testing it on real NIR faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from nferbench.contract import pixels
+from nferbench.contract.dataset import Face
+from nferbench.contract.errors import DivergedError
+from nferbench.contract.fer import LabelledBatch
+from nferbench.contract.noise import derive_seed
+from nferbench.engine.artifacts import prepared_faces, translated_faces, write_table
+from nferbench.engine.context import EVALUATION_BATCH, Context
+from nferbench.engine.training import sample_order, train
+from nferbench.faces.folds import classes_of
+from nferbench.faces.prepared import rows_of
+from nferbench.workspace.stages import Recognise, Translate, readable
+
+
+def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
+    """Train on the fold's NIR faces and the extra set, predict its test faces, and write predictions.csv.
+
+    Raises:
+        DivergedError: a loss or a class score is not finite.
+    """
+    prepared = prepared_faces(stage.faces, context)
+    everyone = {face.subject for face in prepared.faces}
+    training = rows_of(prepared, "nir", everyone.difference(stage.fold.test)).tolist()
+    testing = rows_of(prepared, "nir", stage.fold.test).tolist()
+    classes = classes_of(prepared.faces)
+    images = [np.asarray(prepared.images[training])]
+    names = [prepared.faces[row].expression for row in training]
+    if stage.extra is not None:
+        extra_images, extra_faces = _extra(stage, context)
+        usable = [row for row, face in enumerate(extra_faces) if face.expression in classes]
+        images.append(np.asarray(extra_images[usable]))
+        names += [extra_faces[row].expression for row in usable]
+    pool = torch.from_numpy(np.concatenate(images)).to(context.device)
+    labels = torch.tensor([classes.index(name) for name in names], device=context.device)
+
+    # The same seed for every row of the table: they differ in the extra set alone.
+    seed = derive_seed("recognise", stage.seed, stage.fold.index)
+    torch.manual_seed(seed)
+    network = stage.fer.build(stage.faces.size, len(classes)).to(context.device)
+    learner = stage.fer.learner(network, len(labels))
+
+    def batch_of(rows: np.ndarray) -> LabelledBatch:
+        index = torch.from_numpy(rows).to(context.device)
+        return LabelledBatch(pixels.to_float(pool[index]), labels[index])
+
+    updates = stage.fer.updates(len(labels))
+    folder = context.store.partial(stage)
+    train(
+        learner,
+        batch_of,
+        sample_order(len(labels), stage.fer.batch_size, seed),
+        updates,
+        seed,
+        context.device,
+        folder,
+        progress=context.progress,
+        checkpoint_seconds=context.checkpoint_seconds,
+    )
+    network.load_state_dict(learner.weights())
+    network.eval()
+    table = []
+    with torch.inference_mode():
+        for start in range(0, len(testing), EVALUATION_BATCH):
+            rows = testing[start : start + EVALUATION_BATCH]
+            batch = pixels.to_float(torch.from_numpy(np.asarray(prepared.images[rows])).to(context.device))
+            scores = stage.fer.logits(network, batch)
+            if not bool(torch.isfinite(scores).all()):
+                raise DivergedError(f"{readable(stage)}: class scores are not finite")
+            for row, answer in zip(rows, scores.argmax(1).tolist(), strict=True):
+                face = prepared.faces[row]
+                table.append(
+                    {
+                        "id": face.id,
+                        "subject": face.subject,
+                        "expression": face.expression,
+                        "predicted": classes[answer],
+                    }
+                )
+    write_table(folder / "predictions.csv", table)
+    return {"training": len(labels), "test": len(table), "classes": list(classes), "units": updates}
+
+
+def _extra(stage: Recognise, context: Context) -> tuple[np.ndarray, Sequence[Face]]:
+    if isinstance(stage.extra, Translate):
+        return translated_faces(stage.extra, context)
+    if stage.extra is None:
+        raise ValueError("no extra set")
+    prepared = prepared_faces(stage.extra, context)
+    rows = [row for row, face in enumerate(prepared.faces) if face.modality == stage.extra_modality]
+    return prepared.images[rows], [prepared.faces[row] for row in rows]

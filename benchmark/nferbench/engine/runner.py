@@ -1,0 +1,215 @@
+"""Walks a plan with worker processes: what can run runs, one failure stops nothing that does not need it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Protocol
+
+from nferbench.engine.worker import Finished, Progress, Setup, serve
+from nferbench.machine.gpus import gpu_count
+from nferbench.workspace.stages import Stage, readable
+from nferbench.workspace.store import Store
+
+
+class Reporter(Protocol):
+    """What the runner tells of its work; the command line shows it."""
+
+    def started(self, stage: Stage) -> None: ...
+
+    def progress(self, stage: Stage, done: int, total: int) -> None: ...
+
+    def ended(self, stage: Stage, finished: Finished) -> None: ...
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    stage: Stage | None = None
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: stages by what became of them."""
+
+    done: tuple[Stage, ...]
+    failed: dict[Stage, Finished]  # with their status and reason; those that wait for a failed one as "waiting"
+
+
+def run_stages(
+    stages: Sequence[Stage],
+    setup: Setup,
+    store: Store,
+    reporter: Reporter,
+    *,
+    jobs: int,
+    timeout: float | None = None,
+    gate: Callable[[], None] | None = None,
+) -> Outcome:
+    """Do stages that are not in the store, each as soon as what it needs is there.
+
+    Args:
+        stages: in an order in which each follows what it needs; stages that are done already are left out.
+        setup: of the workers.
+        store: of the workspace.
+        reporter: told of everything.
+        jobs: worker processes; on a machine with GPUs worker i gets GPU i modulo their number.
+        timeout: seconds after which a stage is stopped; None never stops one.
+        gate: called once when the stages that need no other are done, before any other starts; what it raises ends
+            the run.
+
+    Raises:
+        KeyboardInterrupt: after all workers were stopped; what they had committed stays.
+    """
+    pending = dict.fromkeys(stages)
+    open_stages = set(pending)
+    failed: dict[Stage, Finished] = {}
+    done: list[Stage] = []
+    workers: list[_Worker] = []
+
+    def end(stage: Stage, finished: Finished) -> None:
+        open_stages.discard(stage)
+        if finished.status == "done":
+            done.append(stage)
+        else:
+            failed[stage] = finished
+        reporter.ended(stage, finished)
+
+    try:
+        while pending or any(worker.stage for worker in workers):
+            for stage in [stage for stage in pending if any(need in failed for need in stage.needs())]:
+                del pending[stage]
+                need = next(need for need in stage.needs() if need in failed)
+                cause = failed[need]
+                root = (
+                    cause.reason
+                    if cause.status == "waiting"
+                    else f"needs {readable(need)}: {cause.status}, {cause.reason}"
+                )
+                waiting = Finished("waiting", root)
+                with _tolerant():
+                    store.fail(stage, waiting.status, waiting.reason)
+                end(stage, waiting)
+            ready = [stage for stage in pending if not any(need in open_stages for need in stage.needs())]
+            if gate is not None:
+                if any(not stage.needs() for stage in open_stages):
+                    ready = [stage for stage in ready if not stage.needs()]
+                else:
+                    gate()
+                    gate = None
+            for stage in ready:
+                worker = next((worker for worker in workers if worker.stage is None), None)
+                if worker is None and len(workers) < jobs:
+                    worker = _start(setup, len(workers))
+                    workers.append(worker)
+                if worker is None:
+                    break
+                del pending[stage]
+                worker.stage, worker.since = stage, time.monotonic()
+                reporter.started(stage)
+                worker.connection.send(stage)
+            for worker in _talking(workers):
+                _listen(worker, reporter, end, store)
+            for index, worker in enumerate(workers):
+                if worker.stage and timeout is not None and time.monotonic() - worker.since > timeout:
+                    _stop(worker)
+                    stage, worker.stage = worker.stage, None
+                    _lose(store, stage, Finished("timeout", f"stopped after {timeout:.0f} s (--timeout)"), end)
+                if not worker.process.is_alive() and worker.stage is None:
+                    workers[index] = _start(setup, index)
+    finally:
+        for worker in workers:
+            _stop(worker, gently=worker.stage is None)
+    return Outcome(tuple(done), failed)
+
+
+def _talking(workers: Sequence[_Worker]) -> list[_Worker]:
+    busy = [worker for worker in workers if worker.stage]
+    if not busy:
+        return []
+    ready = wait([worker.connection for worker in busy] + [worker.process.sentinel for worker in busy], timeout=0.5)
+    return [worker for worker in busy if worker.connection in ready or worker.process.sentinel in ready]
+
+
+def _listen(worker: _Worker, reporter: Reporter, end: Callable[[Stage, Finished], None], store: Store) -> None:
+    stage = worker.stage
+    if stage is None:
+        return
+    try:
+        while worker.connection.poll():
+            message = worker.connection.recv()
+            if isinstance(message, Progress):
+                reporter.progress(stage, message.done, message.total)
+            elif isinstance(message, Finished):
+                worker.stage = None
+                end(stage, message)
+                return
+    except (EOFError, OSError):
+        pass
+    worker.process.join(timeout=0 if worker.process.is_alive() else 1)
+    if not worker.process.is_alive():
+        worker.stage = None
+        code = worker.process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        hint = "; the system may have run out of memory" if code == -9 else ""
+        _lose(store, stage, Finished("killed", f"its process ended with {how}{hint}"), end)
+
+
+def _lose(store: Store, stage: Stage, finished: Finished, end: Callable[[Stage, Finished], None]) -> None:
+    with _tolerant():
+        store.fail(stage, finished.status, finished.reason)
+    end(stage, finished)
+
+
+def _start(setup: Setup, index: int) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, setup), name=f"nferbench-worker-{index}", daemon=True)
+    with _environment(setup.device, index):
+        process.start()
+    theirs.close()
+    return _Worker(process, mine)
+
+
+@contextmanager
+def _environment(device: str, index: int) -> Iterator[None]:
+    """What a worker inherits: its GPU, and one thread for the libraries below torch."""
+    before = dict(os.environ)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    count = gpu_count() if device == "cuda" else 0
+    if count:
+        names = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[index % count]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _stop(worker: _Worker, gently: bool = False) -> None:
+    if gently:
+        try:
+            worker.connection.send(None)
+            worker.process.join(timeout=2)
+        except OSError:
+            pass
+    if worker.process.is_alive():
+        worker.process.kill()
+    worker.process.join(timeout=5)
+    worker.connection.close()
+
+
+@contextmanager
+def _tolerant() -> Iterator[None]:
+    """A failure that cannot be noted (a full disk) is still told to the user; the run goes on."""
+    with suppress(OSError):
+        yield

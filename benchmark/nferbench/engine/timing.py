@@ -1,0 +1,252 @@
+"""What a run will cost, measured: each distinct network is built, and a few updates and evaluations are timed.
+
+Runs in a process of its own (`preflight`), so that the command line never loads torch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nferbench.contract import pixels
+from nferbench.contract.errors import NferbenchError
+from nferbench.contract.fer import LabelledBatch
+from nferbench.contract.noise import ImageNoise
+from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe
+from nferbench.datasets.detected import Detected
+from nferbench.engine.execute import device_name
+from nferbench.engine.translating import build
+from nferbench.engine.worker import Setup
+from nferbench.faces.crops import crop_named
+from nferbench.faces.geometry import cut
+from nferbench.planning.costs import Preflight, cost_key
+from nferbench.workspace.stages import (
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+    readable,
+)
+
+BUDGET = 3.0  # seconds of timing per distinct network, translator or recogniser, after warming up
+LARGE = 20_000_000  # parameters above which updates are timed on few samples and scaled to the batch
+
+
+def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float]) -> Preflight:
+    """Build every network of some stages and count its parameters.
+
+    Args:
+        stages: those that are to run.
+        setup: as for a worker.
+        known: seconds per unit by cost key, from earlier runs.
+    """
+    torch.set_num_threads(1)
+    device = torch.device(setup.device)
+    problems: list[str] = []
+    counts: dict[NetworkRecipe, int] = {}
+    sizes: dict[NetworkRecipe, int] = {}
+    for stage in stages:
+        if isinstance(stage, TrainNetwork) and stage.recipe not in counts:
+            try:
+                network = skeleton(stage.recipe, stage.faces.spec())
+                stage.recipe.ready()
+            except NferbenchError as error:
+                problems.append(str(error))
+                continue
+            except Exception as error:  # whatever a plugin's build raises
+                problems.append(f"{readable(stage)} cannot be built: {type(error).__name__}: {error}")
+                continue
+            counts[stage.recipe] = sum(parameter.numel() for parameter in network.parameters())
+            sizes[stage.recipe] = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+        elif isinstance(stage, PrepareFaces) and isinstance(stage.dataset, Detected):
+            try:
+                stage.dataset.detector.ready()
+            except NferbenchError as error:
+                problems.append(str(error))
+        elif isinstance(stage, Recognise):
+            try:
+                stage.fer.build(stage.faces.size, 2)
+            except NferbenchError as error:
+                problems.append(str(error))
+    keys = {stage: cost_key(stage, device_name(device)) for stage in stages}
+    return Preflight(tuple(dict.fromkeys(problems)), counts, sizes, dict(known), keys)
+
+
+def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterator[dict[str, float]]:
+    """Time what is not known yet, one cost key after the other; what fails stays unknown."""
+    device = torch.device(setup.device)
+    tried = set(found.seconds)
+    for stage in stages:
+        key = found.keys[stage]
+        if key in tried:
+            continue
+        tried.add(key)
+        try:
+            yield {key: _seconds_per_unit(stage, setup, device)}
+        except Exception:  # whatever a plugin raises: its stage will raise it again, and be told of then
+            continue
+
+
+def skeleton(recipe: NetworkRecipe, spec: FaceSpec) -> nn.Module:
+    """A network without memory for its weights, for counting; with memory where it cannot do without."""
+    try:
+        with torch.device("meta"):
+            return recipe.build(spec)
+    except NferbenchError:
+        raise
+    except Exception:
+        return build(recipe, spec)
+
+
+def parameters(recipe: NetworkRecipe, spec: FaceSpec) -> dict[str, int]:
+    """Parameter counts of every network that a training of the recipe involves, by name."""
+    with torch.device("meta"):
+        networks = recipe.learner(skeleton(recipe, spec), spec, 100).networks()
+    return {name: sum(parameter.numel() for parameter in network.parameters()) for name, network in networks.items()}
+
+
+def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float:
+    if isinstance(stage, PrepareFaces):
+        root = setup.roots.get(stage.dataset.name)
+        some = stage.dataset.listing(root).faces[:4]
+        began = time.perf_counter()
+        for face in some:
+            try:
+                picture = stage.dataset.load(face, root, stage.size)
+                cut(picture.pixels, crop_named(stage.crop)(picture), stage.size)
+            except NferbenchError:
+                continue
+        return (time.perf_counter() - began) / len(some)
+    if isinstance(stage, TrainNetwork):
+        return _update_seconds(stage, device)
+    if isinstance(stage, Translate):
+        return _translation_seconds(stage, setup, device)
+    if isinstance(stage, ScoreTranslation):
+        return _score_seconds(stage, device)
+    if isinstance(stage, Recognise):
+        network = stage.fer.build(stage.faces.size, 6).to(device)
+        learner = stage.fer.learner(network, 100)
+        images, labels = _noise(stage.fer.batch_size, stage.faces.size, device), torch.arange(stage.fer.batch_size) % 6
+        batch = LabelledBatch(images, labels.to(device))
+        rng = torch.Generator(device)
+        return _clock(lambda k: learner.step(batch, rng, k), device)
+    raise TypeError(f"no way to time a {type(stage).__name__}")
+
+
+def _update_seconds(stage: TrainNetwork, device: torch.device) -> float:
+    spec = stage.faces.spec()
+    network = build(stage.recipe, spec).to(device)
+    learner = stage.recipe.learner(network, spec, 100)
+    large = sum(parameter.numel() for parameter in network.parameters()) > LARGE
+    size = min(stage.recipe.batch_size, 2) if large and device.type == "cpu" else stage.recipe.batch_size
+    points = None
+    if spec.landmarks:
+        points = torch.rand(size, spec.landmarks, 2, device=device) * spec.size
+    batch = Batch(_noise(size, spec.size, device), _noise(size, spec.size, device), points, points)
+    rng = torch.Generator(device)
+    return _clock(lambda k: learner.step(batch, rng, k), device) * stage.recipe.batch_size / size
+
+
+def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -> float:
+    recipes = stage.translator.networks()
+    clocks = {}
+    for role, need in zip(sorted(recipes), stage.networks, strict=True):
+        network = build(recipes[role], need.faces.spec()).requires_grad_(False).eval().to(device)
+        clocks[role] = _Clocked(network, device)
+    count = min(setup.batch, 8) if device.type == "cpu" else setup.batch
+    size = stage.source.size
+    began = time.perf_counter()
+    with torch.inference_mode():
+        vis = _noise(count, size, device)
+        stage.translator.translate(vis, clocks, ImageNoise(range(count), device))
+    _synchronise(device)
+    elapsed = time.perf_counter() - began
+    calls = sum(clock.calls for clock in clocks.values())
+    real = sum(clock.real for clock in clocks.values())
+    free = min((clock.stopped for clock in clocks.values() if clock.stopped is not None), default=None)
+    if free is not None and real:
+        elapsed = (free - began) * calls / real  # the rest of the evaluations were counted, not made
+    return elapsed / count
+
+
+class _Clocked(nn.Module):
+    """A network that, once it has been timed for long enough, repeats its last answer so that calls can be counted."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.network = network
+        self.calls = 0  # how often it was asked
+        self.real = 0  # how often it computed
+        self.stopped: float | None = None  # when it stopped computing
+        self._device = device
+        self._began = time.perf_counter()
+        self._answer: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("network"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        if self.calls == 1:
+            self._began = time.perf_counter()
+        if self.real >= 2 and isinstance(self._answer, Tensor) and time.perf_counter() - self._began > BUDGET:
+            if self.stopped is None:
+                _synchronise(self._device)
+                self.stopped = time.perf_counter()
+            source = args[0]
+            return self._answer + 0 * source.sum() if source.requires_grad else self._answer
+        self.real += 1
+        answer = self.network(*args, **kwargs)
+        self._answer = answer.detach() if isinstance(answer, Tensor) else answer
+        return answer
+
+
+def _score_seconds(stage: ScoreTranslation, device: torch.device) -> float:
+    from nferbench.metrics.perceptual import load_lpips
+    from nferbench.metrics.quality import psnr, ssim
+
+    size = stage.translation.source.size
+    preds, target = _noise(4, size, device), _noise(4, size, device)
+    lpips = load_lpips(device) if stage.lpips.startswith("lpips") else None
+    began = time.perf_counter()
+    for convention in ("standard", "paper"):
+        psnr(preds, target, convention)
+        ssim(preds, target, convention)
+    if lpips:
+        lpips(preds, target)
+    _synchronise(device)
+    return (time.perf_counter() - began) / 4
+
+
+def _clock(step: Any, device: torch.device) -> float:
+    """Median seconds of one call, after one that warms up."""
+    step(0)
+    _synchronise(device)
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < 20 and (len(times) < 2 or time.perf_counter() - began < BUDGET):
+        start = time.perf_counter()
+        step(len(times) + 1)
+        _synchronise(device)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _noise(count: int, size: int, device: torch.device) -> Tensor:
+    shape = (count, size, size, 3)
+    return pixels.to_float(torch.randint(0, 256, shape, dtype=torch.uint8, device=device))
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,144 @@
+"""Translating faces with fitted networks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from nferbench.contract import pixels
+from nferbench.contract.errors import DataError, DivergedError, PluginError
+from nferbench.contract.noise import ImageNoise, derive_seed
+from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
+from nferbench.engine.artifacts import (
+    entry_of,
+    prepared_faces,
+    write_faces,
+)
+from nferbench.engine.context import Context
+from nferbench.faces.prepared import pairs, rows_of
+from nferbench.workspace.files import write_bytes
+from nferbench.workspace.stages import Translate, readable
+
+
+def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
+    """Translate the faces of a stage and write images.npy and faces.csv; a killed attempt goes on where it was.
+
+    Raises:
+        DataError: there are no VIS faces.
+        PluginError, DivergedError: as `translate`.
+    """
+    prepared = prepared_faces(stage.source, context)
+    if stage.part == "test" and stage.fold is not None:
+        rows = pairs(prepared, stage.fold.test)[0].tolist()
+    else:
+        rows = rows_of(prepared, "vis", {face.subject for face in prepared.faces}).tolist()
+    if not rows:
+        raise DataError(f"{readable(stage)}: no VIS faces to translate")
+    chosen = [prepared.faces[row] for row in rows]
+    folder = context.store.partial(stage)
+    size = stage.source.size
+    output, done = _open_output(folder, (len(rows), size, size, 3))
+    networks = fitted(stage, context)
+    batch = context.batch
+    context.progress(done, len(rows))
+    while done < len(rows):
+        here = slice(done, done + batch)
+        # One stream an image, the same for every method: a difference between two rows is due to the methods.
+        seeds = [derive_seed(stage.seed, stage.fold and stage.fold.index, face.id) for face in chosen[here]]
+        source = torch.from_numpy(np.ascontiguousarray(prepared.images[rows[here]]))
+        vis = pixels.to_float(source.to(context.device))
+        try:
+            images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
+            torch.cuda.empty_cache()
+            continue
+        output[here] = pixels.to_uint8(images).cpu().numpy()
+        output.flush()
+        done += len(seeds)
+        write_bytes(folder / "checkpoint.json", json.dumps({"done": done}).encode())
+        context.progress(done, len(rows))
+    write_faces(folder / "faces.csv", chosen)
+    return {"images": len(rows), "units": len(rows)}
+
+
+def translate(
+    translator: Translator, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise, name: str | None = None
+) -> Tensor:
+    """Call a translator and hold it to its contract.
+
+    Args:
+        translator: the method.
+        vis: (B, 3, H, W) in [-1, 1].
+        networks: by role.
+        noise: a stream per image.
+        name: what to call the translator in messages; its own name by default.
+
+    Returns:
+        (B, 3, H, W) in [-1, 1]; averaged to grey unless the translator keeps colour.
+
+    Raises:
+        PluginError: the result is not a tensor of the shape of `vis`.
+        DivergedError: the result is not finite.
+    """
+    name = name or translator.name
+    with torch.inference_mode():
+        images = translator.translate(vis.clone(), networks, noise)
+        if not isinstance(images, Tensor):
+            raise PluginError(f"translator '{name}' returned {type(images).__name__}; a tensor like its input is due")
+        if images.shape != vis.shape:
+            raise PluginError(
+                f"translator '{name}' returned shape {tuple(images.shape)} for faces of shape {tuple(vis.shape)}; "
+                "both must be equal"
+            )
+        if not bool(torch.isfinite(images).all()):
+            raise DivergedError(f"translator '{name}' returned NaN or infinity")
+        images = images.float().clamp(-1, 1)
+        return pixels.grey(images) if translator.grey else images
+
+
+def fitted(stage: Translate, context: Context) -> dict[str, nn.Module]:
+    """The fitted networks of a translation by role: frozen, in eval mode, on the device."""
+    networks = {}
+    for role, need in zip(sorted(stage.translator.networks()), stage.networks, strict=True):
+        entry = entry_of(need, context)
+        network = build(need.recipe, need.faces.spec())
+        network.load_state_dict(load_file(entry.path / "weights.safetensors"))
+        network.requires_grad_(False).eval().to(context.device)
+        networks[role] = network
+    return networks
+
+
+def build(recipe: NetworkRecipe, spec: FaceSpec) -> nn.Module:
+    """A network to be overwritten by stored weights; torch's generators are left as they were."""
+    with torch.random.fork_rng(devices=[]):
+        network: nn.Module = recipe.build(spec)
+    return network
+
+
+def _open_output(folder: Path, shape: tuple[int, ...]) -> tuple[np.memmap[Any, Any], int]:
+    """The array that a translation fills, and how many of its rows a previous attempt has filled already."""
+    path, mark = folder / "images.npy", folder / "checkpoint.json"
+    try:
+        done = int(json.loads(mark.read_text("utf-8"))["done"])
+        output = np.lib.format.open_memmap(path, mode="r+")
+        if output.shape == shape and output.dtype == np.uint8 and 0 <= done <= shape[0]:
+            return output, done
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    mark.unlink(missing_ok=True)
+    output = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # a full disk is an error here and not a bus error later
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return output, 0

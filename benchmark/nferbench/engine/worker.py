@@ -1,0 +1,148 @@
+"""A worker process: takes one stage after another from a pipe, so that a crash costs one stage and torch loads once."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from nferbench.contract.errors import DataError, DivergedError, NferbenchError
+from nferbench.workspace.locks import HeldError
+from nferbench.workspace.stages import Stage
+from nferbench.workspace.store import Store
+
+PROGRESS_SECONDS = 0.5  # least time between two messages of progress
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker process is started with."""
+
+    workspace: Path
+    roots: Mapping[str, Path]
+    plugin_files: tuple[str, ...]
+    device: str  # "cpu" or "cuda"
+    batch: int
+    checkpoint_seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the stage in hand is."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a stage ended."""
+
+    status: str  # "done", "failed", "diverged", "out-of-memory", "damaged" or "held"
+    reason: str = ""
+    seconds: float = 0.0
+    trace: str = ""
+
+
+def serve(connection: Connection, setup: Setup) -> None:
+    """The main function of a worker: do stages until the pipe closes or says None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner decides
+    _die_with(os.getppid())
+    from nferbench.planning.plugins import import_file
+
+    for file in setup.plugin_files:
+        import_file(file)
+    import torch
+
+    torch.set_num_threads(1)  # the same sums in the same order with any number of workers
+    torch.backends.cudnn.benchmark = setup.device == "cuda"
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        if task is None:
+            return
+        connection.send(_attempt(task, setup, connection, torch.device(setup.device)))
+
+
+def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> Finished:
+    import torch
+
+    from nferbench.engine.context import Context
+    from nferbench.engine.execute import do
+
+    told = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= PROGRESS_SECONDS:
+            told = now
+            connection.send(Progress(done, total))
+
+    store = Store(setup.workspace)
+    context = Context(store, setup.roots, device, setup.batch, setup.checkpoint_seconds, progress)
+    began = time.monotonic()
+    try:
+        do(task, context)
+        return Finished("done", seconds=time.monotonic() - began)
+    except HeldError as error:
+        return Finished("held", str(error))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        reason = f"out of memory on {device.type}: {_first_line(error)}; lower --batch or the batch_size of the network"
+        return _failed(store, task, Finished("out-of-memory", reason))
+    except DivergedError as error:
+        store.discard(task)  # its checkpoint leads to the same place
+        return _failed(store, task, Finished("diverged", str(error)))
+    except (NferbenchError, DataError) as error:
+        return _failed(store, task, Finished("failed", str(error)))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return _failed(store, task, _bug(error))
+        reason = f"{os.strerror(error.errno)} in {setup.workspace}; make room and start the same command again"
+        return _failed(store, task, Finished("failed", reason))
+    except Exception as error:  # whatever a plugin raises costs this stage only
+        return _failed(store, task, _bug(error))
+
+
+def _bug(error: Exception) -> Finished:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    reason = f"{type(error).__name__}: {_first_line(error)} ({Path(place.filename).name}, line {place.lineno})"
+    trace = "".join(traceback.format_exception(error))
+    return Finished("failed", reason, trace=trace)
+
+
+def _failed(store: Store, task: Stage, finished: Finished) -> Finished:
+    with suppress(OSError):  # a full disk: the message still reaches the runner
+        store.fail(task, finished.status, finished.reason)
+    return finished
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no message"
+
+
+def _die_with(parent: int) -> None:
+    """End this process when the runner is gone, however it went, so that no orphan holds a lock."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

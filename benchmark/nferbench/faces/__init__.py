@@ -1,0 +1,1 @@
+"""From pictures to prepared faces, and from people to folds."""

@@ -1,0 +1,165 @@
+"""Whether a copy of a data set can be used: what it holds, what is odd about it, and how its crops look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nferbench.contract.dataset import Face, FaceDataset
+from nferbench.contract.errors import DataError
+from nferbench.contract.ibug import POINTS
+from nferbench.datasets.labels import CLASSES
+from nferbench.datasets.left_out import counted
+from nferbench.datasets.pairing import by_pair
+from nferbench.faces.blocks import crop_of
+from nferbench.faces.crops import crop_named
+from nferbench.faces.folds import UNKNOWN
+from nferbench.faces.geometry import Square, moved
+from nferbench.faces.registration import apart, registered, summary, told
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CROPS_SHOWN = 24  # on a contact sheet, those of a pair side by side
+COLUMNS = 6
+SHOWN = 5  # subjects at either end of a list of counts
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check of a data set came to."""
+
+    lines: tuple[str, ...]
+    usable: bool
+    sheet: NDArray[np.uint8] | None  # (h, w, 3) RGB contact sheet; None where no crop could be made
+
+
+def verify(dataset: FaceDataset, root: Path | None, size: int, crop: str, seed: int = 0) -> Verdict:
+    """List a data set, count, and crop some faces of it.
+
+    Args:
+        dataset: what to look at.
+        root: its data root.
+        size: side of the crops in pixels.
+        crop: name of a crop recipe.
+        seed: of the choice of faces on the sheet.
+
+    Raises:
+        UsageError: no root, or nothing there looks like this data set.
+    """
+    if problems := dataset.problems(root):
+        return Verdict((*problems, f"{dataset.title}: not usable, {len(problems)} problems"), False, None)
+    listing = dataset.listing(root)
+    findings = dataset.findings(listing, root)
+    tried = _some(listing.faces, seed)
+    crops, failures = _crops(dataset, tried, root, size, crop)
+    serious = [finding.text for finding in findings if finding.serious]
+    if listing.faces and not crops:
+        serious.append("none of the faces that were tried could be cropped")
+    lines = [
+        *_counts(listing.faces),
+        *(f"note: {finding.text}" for finding in findings if not finding.serious),
+        *counted(listing.dropped),
+        *(f"could not be cropped: {failure}" for failure in failures),
+        *_apart(tried, crops, size),
+        *(f"serious: {text}" for text in serious),
+        f"{dataset.title}: {'not usable as it is' if serious else 'usable'}; {len(crops)} of "
+        f"{len(tried)} faces that were tried could be cropped",
+    ]
+    sheet = _sheet([cropped.pixels for cropped in crops.values()], size) if crops else None
+    return Verdict(tuple(lines), not serious, sheet)
+
+
+def _counts(faces: Sequence[Face]) -> Iterator[str]:
+    classes = [name for name in CLASSES if any(face.expression == name for face in faces)]
+    for modality in ("vis", "nir"):
+        mine = [face for face in faces if face.modality == modality]
+        if mine:
+            count = Counter(face.expression for face in mine)
+            told = ", ".join(f"{name} {count[name]}" for name in classes)
+            people = len({face.subject for face in mine} - {UNKNOWN})
+            yield f"{modality}: {len(mine)} faces{f' of {people} subjects' if people else ''}: {told}"
+    each = Counter(face.subject for face in faces if face.subject != UNKNOWN)
+    if len(set(each.values())) == 1:
+        yield f"faces a subject: {each.most_common(1)[0][1]}"
+    elif each:
+        ordered = sorted(each.items(), key=lambda item: (item[1], item[0]))
+        few, many = ordered[:SHOWN], ordered[-SHOWN:][::-1]
+        yield (
+            f"faces a subject: {ordered[0][1]} to {ordered[-1][1]}; fewest "
+            + ", ".join(f"{name} {count}" for name, count in few)
+            + "; most "
+            + ", ".join(f"{name} {count}" for name, count in many)
+        )
+    if unknown := sum(face.subject == UNKNOWN for face in faces):
+        yield f"{unknown} faces of unknown people: they may train, and are never tested"
+    pairs = sum(len(group) == 2 for group in by_pair(faces).values())
+    yield f"{pairs} VIS-NIR pairs"
+
+
+@dataclass(frozen=True)
+class _Cropped:
+    pixels: NDArray[np.uint8]  # (S, S, 3)
+    square: Square
+    landmarks: NDArray[np.float32] | None  # in pixels of the picture
+
+
+def _some(faces: Sequence[Face], seed: int) -> list[Face]:
+    """Faces to look at: of random pairs where there are pairs, VIS first, else random ones."""
+    random = np.random.default_rng(seed)
+    groups = (group for group in by_pair(faces).values() if len(group) == 2)
+    couples = [sorted(group, key=lambda face: face.modality, reverse=True) for group in groups]
+    if couples:
+        chosen = sorted(random.permutation(len(couples))[: CROPS_SHOWN // 2])
+        return [face for index in chosen for face in couples[index]]
+    return [faces[index] for index in sorted(random.permutation(len(faces))[:CROPS_SHOWN])]
+
+
+def _crops(
+    dataset: FaceDataset, faces: Sequence[Face], root: Path | None, size: int, crop: str
+) -> tuple[dict[str, _Cropped], list[str]]:
+    """What became of some faces: crops by id, and why others could not be cropped."""
+    recipe = crop_named(crop)
+    crops, failures = {}, []
+    for face in faces:
+        try:
+            picture = dataset.load(face, root, size)
+            square = recipe(picture)
+            crops[face.id] = _Cropped(crop_of(face, picture, square, size), square, picture.landmarks)
+        except DataError as error:
+            failures.append(f"{face.id}: {error}")
+    return crops, failures
+
+
+def _apart(faces: Sequence[Face], crops: Mapping[str, _Cropped], size: int) -> Iterator[str]:
+    """How far apart the faces of the pairs that were looked at are, as they are and if they were registered."""
+    before, after = [], []
+    for vis, nir in (group for group in by_pair(faces).values() if len(group) == 2):
+        if vis.id not in crops or nir.id not in crops:
+            continue
+        one, other = crops[vis.id], crops[nir.id]
+        if one.landmarks is None or other.landmarks is None or len(one.landmarks) != POINTS:
+            continue
+        try:
+            square = registered(one.square, one.landmarks, other.landmarks)
+        except DataError:
+            continue
+        shown = moved(one.landmarks, one.square, size)[None]
+        before.append(apart(shown, moved(other.landmarks, other.square, size)[None])[0])
+        after.append(apart(shown, moved(other.landmarks, square, size)[None])[0])
+    if distance := summary(np.array(before), np.full(len(before), np.nan)):
+        yield f"{told(distance)}; {np.nanmedian(after):.3f} if registered (--set register=true)"
+
+
+def _sheet(crops: Sequence[NDArray[np.uint8]], size: int) -> NDArray[np.uint8]:
+    rows = -(-len(crops) // COLUMNS)
+    sheet = np.full((rows * (size + 4) + 4, COLUMNS * (size + 4) + 4, 3), 255, np.uint8)
+    for place, crop in enumerate(crops):
+        top, left = (4 + (size + 4) * index for index in divmod(place, COLUMNS))
+        sheet[top : top + size, left : left + size] = crop
+    return sheet

@@ -1,0 +1,1 @@
+"""What is measured: quality of images, perceptual distance, scores of a classifier."""

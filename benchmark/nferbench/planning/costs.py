@@ -1,0 +1,119 @@
+"""What the rest of a run will cost, from what was measured before its first training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from nferbench.contract.dataset import Face
+from nferbench.contract.translator import NetworkRecipe
+from nferbench.contract.values import describe, digest
+from nferbench.planning.plan import Work
+from nferbench.planning.status import Status
+from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found before the first training."""
+
+    problems: tuple[str, ...] = ()  # networks that cannot be built on these faces, one line each
+    parameters: Mapping[NetworkRecipe, int] = field(default_factory=dict)
+    sizes: Mapping[NetworkRecipe, int] = field(default_factory=dict)  # bytes of the stored weights
+    seconds: dict[str, float] = field(default_factory=dict)  # per unit, by cost key
+    keys: Mapping[Stage, str] = field(default_factory=dict)  # cost keys of the stages
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the stages that are still to run will take."""
+
+    seconds: float  # of one worker; divide by the number of workers for the least time
+    longest: float  # seconds of the longest chain of stages, which no number of workers shortens
+    bytes: int  # of results on the disk
+    updates: dict[str, float | None]  # seconds of training by network role; None where it could not be timed
+    unknown: int  # stages that could not be timed, counted as nothing
+
+    def wall(self, jobs: int) -> float:
+        """Seconds from start to end with some workers."""
+        return max(self.seconds / jobs, self.longest)
+
+
+def estimate(work: Work, states: Sequence[Status], found: Preflight) -> Estimate:
+    """Time and disk of the stages that are to run, from measured seconds per unit."""
+    seconds: dict[Stage, float] = {}
+    finish: dict[Stage, float] = {}
+    size = 0
+    updates: dict[str, float | None] = {}
+    for state in states:
+        stage = state.stage
+        if state.state == "done":
+            finish[stage] = 0.0
+            continue
+        count = units(stage, work)
+        seconds[stage] = count * found.seconds.get(found.keys[stage], 0.0)
+        finish[stage] = seconds[stage] + max((finish[need] for need in stage.needs()), default=0.0)
+        if isinstance(stage, TrainNetwork):
+            size += found.sizes.get(stage.recipe, 0)
+            before = updates.get(stage.role, 0.0)
+            timed = found.keys[stage] in found.seconds
+            updates[stage.role] = before + seconds[stage] if timed and before is not None else None
+        elif isinstance(stage, PrepareFaces | Translate):
+            side = stage.size if isinstance(stage, PrepareFaces) else stage.source.size
+            size += count * side * side * 3
+    unknown = sum(found.keys[stage] not in found.seconds for stage in seconds)
+    return Estimate(sum(seconds.values()), max(finish.values(), default=0.0), size, updates, unknown)
+
+
+def units(stage: Stage, work: Work) -> int:
+    """How much there is to do in a stage: updates of a training, else images."""
+    if isinstance(stage, PrepareFaces):
+        return len(work.listings[stage].faces)
+    if isinstance(stage, TrainNetwork):
+        faces = work.listings[stage.faces].faces
+        training = [face for face in faces if face.subject not in stage.fold.test]
+        pairs = {face.pair for face in training if face.modality == "nir" and face.pair}
+        return stage.recipe.updates(sum(face.modality == "vis" and face.pair in pairs for face in training))
+    if isinstance(stage, Translate):
+        faces = work.listings[stage.source].faces
+        nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
+        return sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
+    if isinstance(stage, ScoreTranslation):
+        return units(stage.translation, work)
+    if isinstance(stage, Recognise):
+        faces = work.listings[stage.faces].faces
+        samples = sum(face.modality == "nir" and face.subject not in stage.fold.test for face in faces)
+        if isinstance(stage.extra, Translate):
+            samples += units(stage.extra, work)
+        elif stage.extra is not None:
+            samples += sum(face.modality == stage.extra_modality for face in work.listings[stage.extra].faces)
+        return stage.fer.updates(samples)
+    raise TypeError(f"no units of a {type(stage).__name__}")
+
+
+def _translated(face: Face, stage: Translate, nir: Set[str]) -> bool:
+    tested = stage.fold is not None and face.subject in stage.fold.test and face.pair in nir
+    return stage.part == "all" or tested
+
+
+def cost_key(stage: Stage, device: str) -> str:
+    """What the time of a stage depends on: two stages with one key cost the same per unit.
+
+    Args:
+        stage: any.
+        device: the name of the hardware that does it.
+    """
+    if isinstance(stage, PrepareFaces):
+        parts: list[Any] = [describe(stage.dataset), stage.size, stage.crop]
+    elif isinstance(stage, TrainNetwork):
+        parts = [describe(stage.recipe), stage.faces.size, stage.faces.landmarks]
+    elif isinstance(stage, Translate):
+        parts = [describe(stage.translator), stage.source.size]
+    elif isinstance(stage, ScoreTranslation):
+        parts = [stage.lpips, stage.translation.source.size]
+    elif isinstance(stage, Recognise):
+        parts = [describe(stage.fer), stage.faces.size]
+    else:
+        raise TypeError(f"no cost of a {type(stage).__name__}")
+    return digest([stage.kind, device, *parts])[:16]

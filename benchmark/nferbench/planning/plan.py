@@ -1,0 +1,253 @@
+"""From settings to stages, in an order in which each follows what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nferbench.contract import ibug
+from nferbench.contract.dataset import Dropped, FaceDataset, Listing
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.translator import Translator
+from nferbench.datasets.fingerprint import fingerprint
+from nferbench.datasets.left_out import counted
+from nferbench.datasets.pairing import is_paired
+from nferbench.faces.crops import ALL_POINTS
+from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint
+from nferbench.planning.settings import Row, Settings, TableName
+from nferbench.workspace.stages import (
+    HeldOut,
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+)
+from nferbench.workspace.store import Store
+
+REFERENCES = {"nir-only": "NIR only (no extra set)", "oracle": "True NIR of the extra set (oracle)"}
+
+
+@dataclass(frozen=True)
+class FoldStages:
+    """The stages behind one cell of a row; None where the row has no such number."""
+
+    fold: int
+    translation: Translate | None
+    quality: ScoreTranslation | None
+    recognition: Recognise | None
+
+
+@dataclass(frozen=True)
+class RowStages:
+    """One row of a table with its stages."""
+
+    name: str
+    title: str
+    group: str  # "reference", "none", "gan" or "diffusion"
+    heterogeneous: bool
+    stamps: tuple[str, ...]
+    tables: tuple[TableName, ...]
+    folds: tuple[FoldStages, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """All stages of a run, in an order in which each follows what it needs, and the rows that they serve."""
+
+    settings: Settings
+    faces: PrepareFaces
+    extra: PrepareFaces | None
+    rows: tuple[RowStages, ...]
+    stages: tuple[Stage, ...]  # of the folds that are wanted
+    classes: tuple[str, ...]
+    subjects: int
+    pairs: int
+    splits: str  # fingerprint of the subject lists of all folds
+    division: Literal["folds", "repeats", "fixed"]  # fixed: by the split column of a manifest
+    notes: tuple[str, ...]
+    trainings: int  # network trainings, equal ones once
+    trainings_unshared: int  # if every row trained its own
+    listings: Mapping[PrepareFaces, Listing]
+
+
+def data_roots(given: Sequence[str], datasets: Sequence[FaceDataset]) -> dict[str, Path]:
+    """Where each data set lies, by name.
+
+    Args:
+        given: "PATH" for all data sets (a folder PATH/NAME is preferred where it exists) or "NAME=PATH" for one.
+        datasets: the data sets of the run.
+
+    Raises:
+        UsageError: a path that is not a directory.
+    """
+    named = dict(text.split("=", 1) for text in given if "=" in text and not Path(text).is_dir())
+    common = [Path(text) for text in given if text.partition("=")[0] not in named]
+    roots: dict[str, Path] = {}
+    for dataset in datasets:
+        for path in common:
+            roots[dataset.name] = path / dataset.name if (path / dataset.name).is_dir() else path
+        if dataset.name in named:
+            roots[dataset.name] = Path(named[dataset.name])
+        base = dataset.base(roots.get(dataset.name))
+        if base is not None:
+            roots[dataset.name] = base
+        if dataset.name in roots and not roots[dataset.name].is_dir():
+            raise UsageError(
+                f"data root {roots[dataset.name]} of {dataset.name} is not a directory; give --data-root PATH"
+            )
+    return roots
+
+
+def plan_work(
+    settings: Settings, roots: Mapping[str, Path], store: Store, lpips: str, only: Collection[int] = ()
+) -> Work:
+    """All stages of a run.
+
+    Args:
+        settings: what decides the numbers.
+        roots: data root by data set name.
+        store: of the workspace, for its cache of file hashes.
+        lpips: identity of the LPIPS weights, or why there are none.
+        only: folds whose stages are wanted; empty for all. The rows have all folds either way.
+
+    Raises:
+        UsageError: a fold in `only` that there is not.
+        UsageError, DataError: data that are missing or cannot be split into these folds.
+    """
+    faces, listing = faces_stage(settings, settings.dataset, roots, store)
+    divisions = folds_of(listing.faces, settings.folds, settings.seed, settings.division)
+    wanted = range(len(divisions)) if not only else sorted(only)
+    if missing := [fold for fold in wanted if not 0 <= fold < len(divisions)]:
+        raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {len(divisions) - 1}")
+    notes = check_folds(listing.faces, divisions)
+    folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
+    notes += _dropped(settings.dataset, listing.dropped)
+    nir = {face.pair for face in listing.faces if face.modality == "nir" and face.pair}
+    pairs = sum(face.modality == "vis" and face.pair in nir for face in listing.faces)
+    if not pairs:
+        raise DataError(f"{settings.dataset.name} has no VIS-NIR pairs; a data set to translate in needs them")
+    classes = classes_of(listing.faces)
+    listings = {faces: listing}
+    extra: PrepareFaces | None = None
+    extra_modalities: set[str] = set()
+    if settings.extra is not None:
+        extra, extra_listing = faces_stage(settings, settings.extra, roots, store)
+        listings[extra] = extra_listing
+        notes += _dropped(settings.extra, extra_listing.dropped)
+        usable = [face for face in extra_listing.faces if face.expression in classes]
+        extra_modalities = {face.modality for face in usable}
+        if "vis" not in extra_modalities:
+            names = ", ".join(classes)
+            raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
+    rows = [_reference("nir-only", settings, faces, folds, None)]
+    rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
+    if extra is not None and "nir" in extra_modalities:
+        rows.insert(1, _reference("oracle", settings, faces, folds, extra))
+    trainings = [need for row in rows for cell in row.folds if cell.translation for need in cell.translation.networks]
+    trainings = [need for need in trainings if need.fold.index in wanted]
+    return Work(
+        settings=settings,
+        faces=faces,
+        extra=extra,
+        rows=tuple(rows),
+        stages=_ordered(rows, wanted),
+        classes=classes,
+        subjects=len({face.subject for face in listing.faces}),
+        pairs=pairs,
+        splits=splits_fingerprint(listing.faces, divisions),
+        division="fixed" if is_fixed(listing.faces) else settings.division,
+        notes=tuple(dict.fromkeys(notes)),
+        trainings=len(set(trainings)),
+        trainings_unshared=len(trainings),
+        listings=listings,
+    )
+
+
+def networks_of(translator: Translator, faces: PrepareFaces, fold: HeldOut, seed: int) -> tuple[TrainNetwork, ...]:
+    """The trainings that a translator needs on a fold, in the order of sorted roles."""
+    networks = translator.networks()
+    called = {role: recipe.title or role for role, recipe in networks.items()}
+    return tuple(TrainNetwork(networks[role], faces, fold, seed, called[role]) for role in sorted(networks))
+
+
+def faces_stage(
+    settings: Settings, dataset: FaceDataset, roots: Mapping[str, Path], store: Store
+) -> tuple[PrepareFaces, Listing]:
+    """The stage that prepares a data set, and its listing.
+
+    Raises:
+        DataError: there is no usable face.
+        UsageError: its faces lack the landmarks that the crop or the registration needs.
+    """
+    root = roots.get(dataset.name)
+    listing = dataset.listing(root)
+    if not listing.faces:
+        raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
+    cache = store.workspace / "cache" / "hashes.json"
+    content = fingerprint(listing, root, cache, sequences=settings.smooth)
+    if settings.crop in ALL_POINTS:
+        ibug.require(listing.landmarks, f"crop '{settings.crop}'", dataset.name)
+    register = settings.register and dataset == settings.dataset and is_paired(listing.faces)
+    if register:
+        ibug.require(listing.landmarks, "registration", dataset.name)
+    stage = PrepareFaces(
+        dataset, content, settings.size, settings.crop, listing.landmarks, register=register, smooth=settings.smooth
+    )
+    return stage, listing
+
+
+def _row(
+    row: Row,
+    settings: Settings,
+    faces: PrepareFaces,
+    extra: PrepareFaces | None,
+    folds: Sequence[HeldOut],
+    lpips: str,
+) -> RowStages:
+    cells = []
+    for fold in folds:
+        networks = networks_of(row.translator, faces, fold, settings.seed)
+        test = Translate(row.translator, networks, faces, "test", fold, settings.seed)
+        recognition = None
+        if extra is not None:
+            # Without a fitted network nothing depends on the fold: one translation of the extra set serves them all.
+            translated = Translate(row.translator, networks, extra, "all", fold if networks else None, settings.seed)
+            recognition = Recognise(settings.fer, faces, fold, settings.seed, translated)
+        cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
+    kind = row.translator
+    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, kind.stamps, row.tables, tuple(cells))
+
+
+def _reference(
+    name: str, settings: Settings, faces: PrepareFaces, folds: Sequence[HeldOut], extra: PrepareFaces | None
+) -> RowStages:
+    cells = tuple(
+        FoldStages(fold.index, None, None, Recognise(settings.fer, faces, fold, settings.seed, extra)) for fold in folds
+    )
+    return RowStages(name, REFERENCES[name], "reference", False, (), ("comparison",), cells)
+
+
+def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, ...]:
+    ordered: dict[Stage, None] = {}
+
+    def add(stage: Stage) -> None:
+        if stage not in ordered:
+            for need in stage.needs():
+                add(need)
+            ordered[stage] = None
+
+    for index in folds:  # fold by fold: the first results come early
+        for row in rows:
+            cell = row.folds[index]
+            for stage in (cell.translation, cell.quality, cell.recognition):
+                if stage is not None:
+                    add(stage)
+    return tuple(ordered)
+
+
+def _dropped(dataset: FaceDataset, dropped: Sequence[Dropped]) -> list[str]:
+    return [f"{dataset.name}: {line}" for line in counted(dropped)]

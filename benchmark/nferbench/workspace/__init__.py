@@ -1,0 +1,1 @@
+"""Units of work as frozen values, and where their results lie."""

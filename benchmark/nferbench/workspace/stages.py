@@ -1,0 +1,189 @@
+"""The units of work, as frozen values that say which other stages they need.
+
+Equal stages are the same work and are done once: SDEdit, ILVR, EGSDE and the ablation's baseline name equal recipes, so
+there is one training for the four of them. Nothing here runs anything (`nferbench.engine.execute` does) or knows where
+results lie (`nferbench.workspace.store` does).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal, final
+
+from nferbench.contract.dataset import FaceDataset, Modality
+from nferbench.contract.fer import FERModel
+from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
+from nferbench.contract.values import LATER, describe, digest, told
+
+
+class Stage(ABC):
+    """One unit of work. Subclasses are frozen dataclasses; raise `version` when the same fields give other results."""
+
+    kind: ClassVar[str]  # the folder of the workspace that its results lie in
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def needs(self) -> tuple[Stage, ...]:
+        """The stages whose results this one reads."""
+
+    @abstractmethod
+    def label(self) -> str:
+        """A readable name: letters, digits, dots and dashes."""
+
+
+@cache
+def description(stage: Stage) -> dict[str, Any]:
+    """What a stage is, as JSON data: kind, version, all fields with defaults, and the keys of the stages it needs."""
+    fields = {
+        field.name: describe(getattr(stage, field.name))
+        for field in dataclasses.fields(stage)  # type: ignore[arg-type]
+        if told(field, getattr(stage, field.name)) and not _is_need(getattr(stage, field.name))
+    }
+    return {"kind": stage.kind, "version": stage.version, **fields, "needs": [key(need) for need in stage.needs()]}
+
+
+def _is_need(value: object) -> bool:
+    items = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(item, Stage) for item in items)
+
+
+@cache
+def key(stage: Stage) -> str:
+    """The name under which a stage is stored: 64 hex digits, from values only."""
+    return digest(description(stage))
+
+
+def readable(stage: Stage) -> str:
+    """How a stage is called in messages."""
+    return f"{stage.kind} {stage.label()}"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The part of a data set that nothing fitted on this fold may see. Everyone else trains."""
+
+    described_as: ClassVar[str] = "nferbench.stages.HeldOut"
+
+    index: int  # of the fold, from 0
+    test: tuple[str, ...]  # subjects, sorted
+
+
+@final
+@dataclass(frozen=True)
+class PrepareFaces(Stage):
+    """Decode and crop every face of a data set, once."""
+
+    kind: ClassVar[str] = "faces"
+
+    dataset: FaceDataset
+    content: str  # fingerprint of the listed faces and their files
+    size: int  # side of the crops in pixels
+    crop: str  # recipe, see `nferbench.faces.crops`
+    landmarks: int  # points per face; 0 where the data set has none
+    # Whether NIR faces are laid on their VIS faces, see `nferbench.faces.registration`.
+    register: bool = dataclasses.field(default=False, metadata={LATER: True})
+    smooth: bool = dataclasses.field(default=False, metadata={LATER: True})  # whether the crops of a sequence agree
+
+    def needs(self) -> tuple[Stage, ...]:
+        return ()
+
+    def label(self) -> str:
+        return f"{self.dataset.name}-{self.size}px"
+
+    def spec(self) -> FaceSpec:
+        return FaceSpec(self.size, self.landmarks)
+
+
+@final
+@dataclass(frozen=True)
+class TrainNetwork(Stage):
+    """Fit one network on the training pairs of a fold."""
+
+    kind: ClassVar[str] = "networks"
+
+    recipe: NetworkRecipe
+    faces: PrepareFaces
+    fold: HeldOut
+    seed: int
+    role: str = dataclasses.field(default="network", compare=False)  # what it is called in lists
+
+    def needs(self) -> tuple[Stage, ...]:
+        return (self.faces,)
+
+    def label(self) -> str:
+        return f"{self.role}-{self.faces.dataset.name}-fold{self.fold.index}"
+
+
+@final
+@dataclass(frozen=True)
+class Translate(Stage):
+    """Translate the VIS test faces of a fold that have a NIR partner, or all VIS faces of the extra set.
+
+    A translator without networks is fitted on nothing: its `networks` are empty and it serves every fold.
+    """
+
+    kind: ClassVar[str] = "translations"
+
+    translator: Translator
+    networks: tuple[TrainNetwork, ...]  # in the order of sorted roles
+    source: PrepareFaces
+    part: Literal["test", "all"]
+    fold: HeldOut | None  # None where nothing depends on the fold
+    seed: int
+
+    def needs(self) -> tuple[Stage, ...]:
+        return (self.source, *self.networks)
+
+    def label(self) -> str:
+        fold = "" if self.fold is None else f"-fold{self.fold.index}"
+        return f"{self.translator.name}-{self.source.dataset.name}-{self.part}{fold}"
+
+
+@final
+@dataclass(frozen=True)
+class ScoreTranslation(Stage):
+    """Compare translated test faces with their real NIR partners: LPIPS, PSNR, SSIM per image."""
+
+    kind: ClassVar[str] = "quality"
+
+    translation: Translate
+    lpips: str  # identity of the LPIPS weights, or why there are none
+
+    def needs(self) -> tuple[Stage, ...]:
+        return (self.translation, self.translation.source)
+
+    def label(self) -> str:
+        return self.translation.label()
+
+
+@final
+@dataclass(frozen=True)
+class Recognise(Stage):
+    """Fit an expression recogniser on the NIR training faces of a fold plus an extra set; test it on real NIR faces."""
+
+    kind: ClassVar[str] = "recognition"
+
+    fer: FERModel
+    faces: PrepareFaces
+    fold: HeldOut
+    seed: int
+    extra: PrepareFaces | Translate | None  # None: NIR only
+    extra_modality: Modality = "nir"  # which faces of a prepared extra set; the oracle reads its NIR
+
+    def needs(self) -> tuple[Stage, ...]:
+        if self.extra is None:
+            return (self.faces,)
+        source = (self.extra.source,) if isinstance(self.extra, Translate) else ()
+        return (self.faces, self.extra, *source)
+
+    def label(self) -> str:
+        if self.extra is None:
+            training = "nir-only"
+        elif isinstance(self.extra, Translate):
+            training = self.extra.translator.name
+        else:
+            training = "oracle"
+        return f"{self.fer.name}-{training}-{self.faces.dataset.name}-fold{self.fold.index}"

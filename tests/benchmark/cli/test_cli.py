@@ -1,0 +1,248 @@
+"""The harness end to end, through the command line, on a tiny drawn data set and a method that really trains."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nferbench import __version__
+
+HERE = Path(__file__).parents[2]
+TOY = HERE / "plugins" / "toy.py"
+FAULTY = HERE / "plugins" / "faulty.py"
+SMALL = ("--dataset", "toy", "--extra", "toy-extra", "--folds", "2", "--set", "fer-models.smallcnn.epochs=1")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "nferbench", *arguments]
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr or code == 1
+    return done.stdout + done.stderr
+
+
+def bench(workspace: Path, methods: str, *more: str, code: int = 0) -> str:
+    plugins = ("--plugin", str(TOY), "--workspace", str(workspace), "--methods", methods)
+    return run("run", *plugins, *SMALL, *more, code=code)
+
+
+def numbers(workspace: Path) -> dict[str, str]:
+    """A digest of every result in a workspace, whatever it cost."""
+    found = {}
+    for file in sorted(workspace.glob("*/*/*")):
+        if file.suffix in (".csv", ".npy", ".safetensors") and file.parts[-3] not in ("partial", "damaged"):
+            found[f"{file.parent.name}/{file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = tmp_path_factory.mktemp("finished")
+    bench(workspace, "none,toy-regression")
+    return workspace
+
+
+def test_help_is_quick_to_import() -> None:
+    heavy = "('torch', 'pandas', 'diffusers', 'numpy')"
+    code = f"import sys; from nferbench.cli.app import app; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert "run" in run("--help")
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version") == f"nferbench {__version__}\n"
+
+
+def test_a_finished_run_does_nothing_again(finished: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in finished.rglob("*") if file.parent.name != "records"}
+    assert "nothing to do: all" in bench(finished, "none,toy-regression")
+    after = {file: file.stat().st_mtime_ns for file in finished.rglob("*") if file.parent.name != "records"}
+    assert {file: at for file, at in after.items() if file.is_file()} == {
+        file: at for file, at in before.items() if file.is_file()
+    }
+
+
+def test_built_in_plans_need_no_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from nferbench.planning.settings import Request, resolve
+from nferbench.planning.plan import plan_work
+from nferbench.planning.status import statuses
+from nferbench.planning.plugins import load_plugins
+from nferbench.workspace.store import Store
+
+store = Store(Path(sys.argv[1]))
+work = plan_work(resolve(Request(methods=("all", "ablation")), load_plugins()), {}, store, "")
+print(len(statuses(work, store)) > 100, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.stdout.strip() == "True False", done.stderr
+
+
+def test_scores_and_predictions_are_stored_per_image(finished: Path) -> None:
+    scores = list(csv.DictReader(next(finished.glob("quality/toy-regression*/scores.csv")).open()))
+    assert len(scores) == 6 and float(scores[0]["psnr"]) > 0
+    predictions = list(
+        csv.DictReader(next(finished.glob("recognition/smallcnn-toy-regression*/predictions.csv")).open())
+    )
+    assert {row["predicted"] for row in predictions} <= {"happiness", "sadness"}
+    assert len(predictions) == 6
+
+
+def test_a_report_comes_from_what_is_stored(finished: Path) -> None:
+    text = run("report", "--workspace", str(finished))
+    assert "Regression" in text and "Without translation" in text and "NIR only" in text
+    assert " folds, seed " in text and ", crop given, " in text
+    assert (finished / "report" / "tables.csv").is_file()
+    assert list((finished / "report").glob("*.png"))
+
+
+def test_results_depend_neither_on_batch_nor_order_nor_workers(finished: Path, tmp_path: Path) -> None:
+    bench(tmp_path, "toy-regression,none", "--batch", "3", "--jobs", "1")
+    assert numbers(tmp_path) == numbers(finished)
+
+
+def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(finished: Path, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "none,toy-regression", *SMALL)
+    kept: dict[str, int] = {}
+    for _ in range(4):
+        process = subprocess.Popen(
+            command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(rng.uniform(3, 9))
+        os.kill(process.pid, signal.SIGKILL)  # the runner alone: its workers must end by themselves
+        process.wait()
+        now = {str(file): file.stat().st_mtime_ns for file in tmp_path.glob("*/*/stage.json")}
+        assert kept.items() <= now.items()  # nothing that was committed is done twice
+        kept = now
+    run(*arguments)
+    assert numbers(tmp_path) == numbers(finished)
+
+
+def test_a_damaged_entry_is_set_aside_and_done_again(finished: Path, tmp_path: Path) -> None:
+    bench(tmp_path, "none,toy-regression")
+    victim = next(tmp_path.glob("translations/toy-regression-toy-test*/images.npy"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    assert "damaged" in run(
+        "plan", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "toy-regression", *SMALL
+    )
+    text = bench(tmp_path, "none,toy-regression")
+    assert "100 bytes where" in text and "set aside" in text
+    assert numbers(tmp_path) == numbers(finished)
+
+
+def test_plan_says_why_a_stage_would_run(finished: Path) -> None:
+    where = ("--plugin", str(TOY), "--workspace", str(finished), "--methods", "toy-regression", *SMALL)
+    assert run("plan", *where).count("done") > 5
+    text = run("plan", *where, "--set", "methods.toy-regression.network.lr=0.01")
+    assert "to run   networks network-toy-fold0  (recipe.lr 0.05 -> 0.01)" in text
+    assert "waits for networks network-toy-fold0" in text
+    assert "of disk" in text
+
+
+def test_faulty_plugins_cost_their_own_rows_only(tmp_path: Path) -> None:
+    names = ",".join(f"faulty-{what}" for what in ("shape", "nan", "text", "memory", "kill", "raise"))
+    text = bench(tmp_path, f"none,{names}", "--plugin", str(FAULTY), code=1)
+    for part in (
+        "translator 'faulty-shape' returned shape (6, 1, 32, 32) for faces of shape (6, 3, 32, 32)",
+        "diverged: translator 'faulty-nan' returned NaN or infinity",
+        "translator 'faulty-text' returned str",
+        "out-of-memory",
+        "killed: its process ended with signal 9",
+        "KeyError: 'a bug of the plugin' (faulty.py, line",
+        "more stages wait for these",
+    ):
+        assert part in text, text
+    assert len(list(tmp_path.glob("quality/none-*"))) == 2
+    statuses = {json.loads(file.read_text())["status"] for file in tmp_path.glob("failures/*.json")}
+    assert statuses == {"failed", "diverged", "out-of-memory", "killed", "waiting"}
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(finished: Path, tmp_path: Path) -> None:
+    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "none,toy-regression", *SMALL)
+
+    def little_room() -> None:  # no file above 30 kB: the prepared faces do not fit
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, preexec_fn=little_room)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "make room and start the same command again" in done.stderr and "Traceback" not in done.stdout + done.stderr
+    bench(tmp_path, "none,toy-regression")
+    assert numbers(tmp_path) == numbers(finished)
+
+
+def test_landmarks_that_are_missing_are_told_before_any_training(tmp_path: Path) -> None:
+    plugins = ("--plugin", str(TOY), "--workspace", str(tmp_path))
+    text = run("run", *plugins, "--methods", "pix2pix,nfer-sde", *SMALL, code=2)
+    assert "error: the landmark network of E_h needs faces with landmarks" in text
+    assert "lambda_h=0" in text
+    assert not list(tmp_path.glob("*/*/stage.json"))
+
+
+def test_ctrl_c_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
+    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "toy-regression", *SMALL)
+    process = subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("faces/*/stage.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert "interrupted; what is done stays" in text and "Traceback" not in text
+    assert list(tmp_path.glob("faces/*/stage.json"))
+
+
+def test_two_runs_on_one_workspace_do_not_harm_each_other(finished: Path, tmp_path: Path) -> None:
+    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "none,toy-regression", *SMALL)
+    both = [subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    texts = [process.communicate(timeout=300)[0].decode() for process in both]
+    for process, text in zip(both, texts, strict=True):
+        assert process.returncode == 0 or "is held by process" in text, text
+    bench(tmp_path, "none,toy-regression")
+    assert numbers(tmp_path) == numbers(finished)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--methods", "nferSDE"), "unknown method 'nferSDE'; did you mean 'nfer-sde'?"),
+        (("--dataset", "oulu"), "unknown data set 'oulu'"),
+        (("--preset", "quickest"), "unknown preset 'quickest'; did you mean 'quick'?"),
+        (("--set", "methods.pix2pix.l1=3"), "methods.pix2pix has no field 'l1'"),
+        (("--dataset", "manifest"), "needs the folder that holds manifest.csv; give --data-root"),
+        (("--dataset", "manifest", "--data-root", "/nowhere"), "is not a directory; give --data-root PATH"),
+        (("--set", "datasets.synthetic-hfe.subjects=1"), "one subject cannot make 5 folds"),
+        (("--device", "cuda"), "no CUDA device was found"),
+        (("--methods", ""), "no methods named"),
+    ],
+)
+def test_bad_use_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    if "cuda" in arguments and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    text = run("run", "--workspace", str(tmp_path), *arguments, code=2)
+    assert message in text
+    assert len([line for line in text.splitlines() if line.startswith("error: ")]) == 1
+    assert not list(tmp_path.glob("*/*/stage.json"))

@@ -1,0 +1,113 @@
+"""nferbench data verify and data prepare, plan --splits and --division."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nferbench.contract.errors import UsageError
+from nferbench.datasets.manifest import dataset_from_path
+from nferbench.faces.folds import folds_of, split, splits_fingerprint
+from nferbench.faces.verify import CROPS_SHOWN, verify
+from nferbench.planning.plugins import load_plugins
+from nferbench.planning.settings import Request, resolve
+
+PLUGINS = load_plugins(installed=False)
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    call = [sys.executable, "-m", "nferbench", *arguments]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def tree(root: Path, people: int = 4) -> Path:
+    rng = np.random.default_rng(0)
+    for person in range(people):
+        for expression in ("anger", "happiness"):
+            for modality in ("vis", "nir"):
+                file = root / modality / f"p{person}" / expression / "1.png"
+                file.parent.mkdir(parents=True)
+                Image.fromarray(rng.integers(40, 200, (30, 24, 3), np.uint8)).save(file)
+    return root
+
+
+def test_verify_counts_reports_and_shows(tmp_path: Path) -> None:
+    tree(tmp_path)
+    (tmp_path / "vis" / "p0" / "anger" / "1.png").write_bytes(b"")
+    (tmp_path / "vis" / "p1" / "anger" / "Thumbs.db").write_bytes(b"x")
+    verdict = verify(dataset_from_path(tmp_path), tmp_path, 16, "given")
+    text = "\n".join(verdict.lines)
+    assert "vis: 8 faces of 4 subjects: anger 4, happiness 4" in text and "8 VIS-NIR pairs" in text
+    assert "faces a subject: 4\n" in text
+    assert "could not be cropped: vis/p0/anger/1.png" in text and "15 of 16 faces that were tried" in text
+    assert verdict.usable and verdict.sheet is not None
+    assert verdict.sheet.shape == (3 * 20 + 4, 6 * 20 + 4, 3)
+
+
+def test_a_copy_of_which_no_face_can_be_cropped_is_not_usable(tmp_path: Path) -> None:
+    for file in tree(tmp_path).rglob("*.png"):
+        file.write_text("no image")
+    verdict = verify(dataset_from_path(tmp_path), tmp_path, 16, "given")
+    assert not verdict.usable and verdict.sheet is None
+    assert "serious: none of the faces that were tried could be cropped" in verdict.lines
+
+
+def test_every_problem_of_a_manifest_is_listed(tmp_path: Path) -> None:
+    rows = [
+        "path,modality,subject,expression,pair",
+        *(f"gone{i}.png,vis,a,anger," for i in range(8)),
+        "../x,vis,a,joy,",
+    ]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    verdict = verify(dataset_from_path(tmp_path), tmp_path, 16, "given")
+    assert not verdict.usable and len(verdict.lines) == 10
+    assert any("'..'" in line for line in verdict.lines)
+
+
+def test_drawn_faces_fill_a_contact_sheet() -> None:
+    verdict = verify(PLUGINS.datasets["synthetic-vis"], None, 32, "given")
+    assert verdict.usable and f"{CROPS_SHOWN} of {CROPS_SHOWN}" in verdict.lines[-1]
+
+
+def test_verify_and_prepare_from_the_command_line(tmp_path: Path) -> None:
+    data, workspace = tree(tmp_path / "faces"), tmp_path / "runs"
+    said = run("data", "verify", str(data), "--preset", "quick", "--workspace", str(workspace))
+    assert "faces: usable" in said and (workspace / "verify" / "faces.png").is_file()
+    options = ("--dataset", str(data), "--extra", "none", "--preset", "quick", "--workspace", str(workspace))
+    said = run("data", "prepare", *options)
+    (folder,) = (workspace / "faces").iterdir()
+    assert str(folder) in said and (folder / "images.npy").is_file()
+    before = (folder / "images.npy").stat().st_mtime_ns
+    assert str(folder) in run("data", "prepare", *options)
+    assert (folder / "images.npy").stat().st_mtime_ns == before
+    planned = run("plan", "--methods", "none", "--folds", "2", "--splits", *options)
+    assert "fold 0: 2 of 4 subjects are tested: p" in planned and "fingerprint of these splits: " in planned
+    for file in data.rglob("*.png"):
+        file.write_bytes(b"")
+    assert "not usable" in run("data", "verify", str(data), "--workspace", str(workspace), code=1)
+
+
+def test_repeats_are_independent_draws_of_a_fifth() -> None:
+    faces = PLUGINS.datasets["synthetic-hfe"].listing(None).faces
+    repeats = [split(faces, fold) for fold in folds_of(faces, 5, 3, "repeats")]
+    assert all(len(parts.test) == 8 and not set(parts.test) & set(parts.train) for parts in repeats)
+    tested = [subject for parts in repeats for subject in parts.test]
+    assert len(set(tested)) < len(tested)  # as good as certain for draws, impossible for folds
+    assert len({parts.test for parts in repeats}) == 5
+    again = folds_of(faces, 5, 3, "repeats")
+    assert [split(faces, fold) for fold in again] == repeats
+    assert splits_fingerprint(faces, again) != splits_fingerprint(faces, folds_of(faces, 5, 3))
+
+
+def test_the_division_is_a_setting() -> None:
+    assert resolve(Request(division="repeats"), PLUGINS).division == "repeats"
+    assert resolve(Request(), PLUGINS).division == "folds"
+    with pytest.raises(UsageError, match="unknown division 'repeat'; known: folds, repeats"):
+        resolve(Request(changes=("division=repeat",)), PLUGINS)

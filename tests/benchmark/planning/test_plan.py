@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.values import describe, digest
+from nferbench.planning.costs import Preflight, estimate, units
+from nferbench.planning.plan import Work, data_roots, plan_work
+from nferbench.planning.plugins import load_plugins
+from nferbench.planning.records import write_record
+from nferbench.planning.settings import Request, resolve
+from nferbench.planning.status import Status
+from nferbench.workspace.stages import HeldOut, PrepareFaces, Recognise, TrainNetwork, Translate, key
+from nferbench.workspace.store import Store
+
+PLUGINS = load_plugins([str(Path(__file__).parents[2] / "plugins" / "toy.py")])
+LPIPS = "lpips-0.1-alexnet-7be5be79"
+
+
+def work(tmp_path: Path, only: tuple[int, ...] = (), **request: Any) -> Work:
+    request = {"dataset": "toy", "extra": "toy-extra", "methods": ("none", "toy-regression"), "folds": 3, **request}
+    settings = resolve(Request(**request), PLUGINS)
+    roots = data_roots([], [each for each in (settings.dataset, settings.extra) if each is not None])
+    return plan_work(settings, roots, Store(tmp_path), LPIPS, only)
+
+
+def test_stages_come_after_what_they_need_and_once(tmp_path: Path) -> None:
+    stages = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=("all", "ablation")).stages
+    seen = set()
+    for stage in stages:
+        assert set(stage.needs()) <= seen
+        assert stage not in seen
+        seen.add(stage)
+    assert len({key(stage) for stage in stages}) == len(stages)
+
+
+def test_equal_networks_are_trained_once(tmp_path: Path) -> None:
+    names = ("none", "pix2pix", "nfer-sde", "ablation")
+    found = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=names, folds=5)
+    # A fold trains pix2pix, two score networks and H; every row on its own would train 1 + 2 + 1 + 1 + 2 + 1 + 2.
+    assert (found.trainings, found.trainings_unshared) == (20, 50)
+    whole = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=("all", "ablation", "variants"), only=(2,))
+    networks = [stage.role for stage in whole.stages if isinstance(stage, TrainNetwork)]
+    assert sorted(networks) == [
+        *("c-v2n", "cyclegan", "domains", "heatmaps", "hifacegan", "network", "pix2pix", "sr3", "u-nir")
+    ]
+
+
+def test_a_fold_can_be_run_by_itself_and_is_that_of_the_whole_run(tmp_path: Path) -> None:
+    whole, one, rest = work(tmp_path), work(tmp_path, only=(1,)), work(tmp_path, only=(2, 0))
+    assert set(one.stages) < set(whole.stages) == set(one.stages) | set(rest.stages)
+    assert {s.fold.index for s in one.stages if isinstance(s, TrainNetwork | Recognise)} == {1}
+    assert one.rows == whole.rows and one.splits == whole.splits
+    assert (one.trainings, rest.trainings, whole.trainings) == (1, 2, 3)
+    with pytest.raises(UsageError, match="there is no fold 3; allowed: 0 to 2"):
+        work(tmp_path, only=(0, 3))
+
+
+@pytest.mark.parametrize(("splits", "tested"), [("tttf", [("d",)]), ("0120", [("a", "d"), ("b",), ("c",)])])
+def test_the_split_column_of_a_manifest_says_how_many_folds_there_are(
+    tmp_path: Path, splits: str, tested: list[tuple[str, ...]]
+) -> None:
+    rows = ["path,modality,subject,expression,pair,split"]
+    for subject, letter in zip("abcd", splits, strict=True):
+        for expression in ("fear", "anger"):
+            for modality in ("vis", "nir"):
+                file = f"{subject}-{expression}-{modality}.png"
+                Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / file)
+                split = {"t": "train", "f": "test"}.get(letter, letter)
+                rows.append(f"{file},{modality},{subject},{expression},{subject}{expression},{split}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    found = work(tmp_path, dataset=str(tmp_path / "manifest.csv"), extra="none", folds=5, division="repeats")
+    assert found.division == "fixed"
+    (score,) = (row for row in found.rows if row.name == "none")
+    assert [cell.translation.fold.test for cell in score.folds if cell.translation and cell.translation.fold] == tested
+    assert {stage.fold.index for stage in found.stages if isinstance(stage, TrainNetwork)} == set(range(len(tested)))
+    with pytest.raises(UsageError, match=f"there is no fold {len(tested)}; allowed: 0 to {len(tested) - 1}"):
+        work(tmp_path, dataset=str(tmp_path / "manifest.csv"), extra="none", only=(len(tested),))
+
+
+def test_nothing_fitted_sees_a_test_subject(tmp_path: Path) -> None:
+    found = work(tmp_path)
+    subjects = {face.subject for face in found.listings[found.faces].faces}
+    tested = [set(cell.recognition.fold.test) for cell in found.rows[0].folds if cell.recognition]
+    assert set().union(*tested) == subjects and sum(map(len, tested)) == len(subjects)
+    for row in found.rows:
+        for cell, test in zip(row.folds, tested, strict=True):
+            if cell.translation:
+                assert set(cell.translation.fold.test) == test  # type: ignore[union-attr]
+                assert all(set(network.fold.test) == test for network in cell.translation.networks)
+
+
+def test_a_translator_without_networks_translates_the_extra_set_once_for_all_folds(tmp_path: Path) -> None:
+    stages = [stage for stage in work(tmp_path).stages if isinstance(stage, Translate) and stage.part == "all"]
+    assert [stage.translator.name for stage in stages].count("none") == 1
+    assert [stage.translator.name for stage in stages].count("toy-regression") == 3
+
+
+def test_the_oracle_appears_where_the_extra_set_has_nir(tmp_path: Path) -> None:
+    assert "oracle" not in [row.name for row in work(tmp_path).rows]
+    found = work(tmp_path, dataset="synthetic-hfe", extra="synthetic-vis-nir", methods=("none",))
+    assert [row.name for row in found.rows] == ["nir-only", "oracle", "none"]
+    recognition = found.rows[1].folds[0].recognition
+    assert recognition is not None and recognition.extra_modality == "nir" and recognition.extra == found.extra
+
+
+def test_without_an_extra_set_methods_have_no_recognition(tmp_path: Path) -> None:
+    found = work(tmp_path, extra="none")
+    assert all(cell.recognition is None for row in found.rows if row.name != "nir-only" for cell in row.folds)
+    assert not any(isinstance(stage, Recognise) and stage.extra is not None for stage in found.stages)
+
+
+def test_units_count_updates_and_images(tmp_path: Path) -> None:
+    found = work(tmp_path)
+    counts = {stage.label(): units(stage, found) for stage in found.stages}
+    assert counts["toy-32px"] == 24 and counts["toy-extra-32px"] == 8
+    assert counts["network-toy-fold0"] == 30
+    assert counts["toy-regression-toy-test-fold0"] == 4 and counts["none-toy-extra-all"] == 8
+
+
+def test_an_extra_set_without_the_classes_is_refused(tmp_path: Path) -> None:
+    face = tmp_path / "others" / "vis" / "p1" / "anger" / "1.png"
+    face.parent.mkdir(parents=True)
+    face.write_bytes(b"not looked at yet")
+    with pytest.raises(DataError, match="extra set others has no VIS faces of happiness, sadness"):
+        work(tmp_path, extra=str(tmp_path / "others"))
+
+
+def test_data_roots_are_common_or_by_name(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    first, second = (replace(PLUGINS.datasets["folder"], name=name) for name in ("folder", "other"))
+    assert data_roots([str(tmp_path)], [first, second]) == {"folder": tmp_path / "folder", "other": tmp_path}
+    named = data_roots([str(tmp_path), f"other={tmp_path / 'elsewhere'}"], [first, second])
+    assert named["other"] == tmp_path / "elsewhere"
+    with pytest.raises(UsageError, match="is not a directory; give --data-root PATH"):
+        data_roots([str(tmp_path / "nowhere")], [first])
+
+
+def test_keys_hold_still() -> None:
+    """Work that people have stored stays valid: a change here costs everyone their trainings, so it must be meant."""
+    rows = {
+        row.name: row.translator for row in resolve(Request(methods=("all", "ablation"), preset="paper"), PLUGINS).rows
+    }
+    faces = PrepareFaces(PLUGINS.datasets["synthetic-hfe"], "content", 256, "given", 68)
+    fold = HeldOut(0, ("s000", "s001"))
+    found = {name: digest(describe(rows[name]))[:12] for name in PINNED if name != "stage"}
+    network = TrainNetwork(rows["nfer-sde"].networks()["score"], faces, fold, 0)
+    found["stage"] = key(Translate(rows["none"], (network,), faces, "test", fold, 0))[:12]
+    assert found == PINNED
+
+
+def test_the_record_of_the_demo_keeps_its_name_and_says_how_it_was_made(tmp_path: Path) -> None:
+    """Rows of later runs join the record of earlier ones by its name."""
+    found = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=("none",), preset="quick", folds=5)
+    name = write_record(found, Store(tmp_path), "nferbench run")
+    assert name == "synthetic-hfe-quick-2a0c102f"
+    protocol = json.loads((tmp_path / "records" / f"{name}.json").read_text())["protocol"]
+    assert (protocol["folds"], protocol["division"], protocol["crop"]) == (5, "folds", "given")
+
+
+PINNED = {
+    "none": "cd8de6df72a1",
+    "pix2pix": "d743e95ad145",
+    "cyclegan": "355b425eec6c",
+    "hifacegan": "9ca20cad9b97",
+    "ilvr": "5dda722287cd",
+    "sr3": "dcd97ffc2aaf",
+    "sdedit": "ae818326eb91",
+    "egsde": "6418b2eb0555",
+    "t2v-ddpm": "d0dd5e4f005d",
+    "nfer-sde": "f2f022487685",
+    "baseline": "08ecfec4cd7f",
+    "stage": "e6d2a1250b27",
+}
+
+
+def test_what_could_not_be_timed_is_not_counted_as_nothing(tmp_path: Path) -> None:
+    found = work(tmp_path)
+    states = [Status(stage, "to run") for stage in found.stages]
+    keys = {stage: stage.kind for stage in found.stages}
+    seconds = dict.fromkeys(("faces", "translations", "quality", "recognition"), 2.0)
+    partly = estimate(found, states, Preflight(seconds=seconds, keys=keys))
+    assert partly.updates == {"network": None} and partly.unknown == 3
+    whole = estimate(found, states, Preflight(seconds={**seconds, "networks": 0.5}, keys=keys))
+    assert whole.updates == {"network": 3 * 30 * 0.5} and whole.unknown == 0
+    assert whole.seconds == partly.seconds + 45
+    assert whole.wall(1) == whole.seconds and whole.wall(10**6) == whole.longest

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nferbench.contract.errors import UsageError
+from nferbench.contract.values import describe, differences, digest
+from nferbench.planning.plugins import load_plugins
+from nferbench.planning.settings import Request, Settings, presets, resolve
+
+PLUGINS = load_plugins([str(Path(__file__).parents[2] / "plugins" / "toy.py")])
+
+
+def settings(**request: Any) -> Settings:
+    return resolve(Request(**request), PLUGINS)
+
+
+def problems(**request: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        settings(**request)
+    return str(caught.value)
+
+
+def test_the_default_is_the_synthetic_set_at_quick() -> None:
+    found = settings()
+    assert (found.dataset.name, found.preset, found.size, found.folds) == ("synthetic-hfe", "quick", 32, 5)
+    assert found.extra is not None and found.extra.name == "synthetic-vis"
+
+
+def test_every_preset_that_comes_along_resolves_with_all_rows() -> None:
+    for name in presets():
+        rows = settings(preset=name, methods=("all", "ablation")).rows
+        assert {*PLUGINS.translators, "baseline", "cond", "cond+eh", "cond+ef", "cond+eh+ef"} == {
+            row.name for row in rows
+        }
+
+
+def test_diffusion_methods_share_their_score_networks_at_every_preset() -> None:
+    for name in presets():
+        rows = {row.name: row.translator for row in settings(preset=name, methods=("all", "ablation", "variants")).rows}
+        unconditional = {rows[name].networks()["score"] for name in UNCONDITIONAL if name in rows}
+        conditional = {rows[name].networks()["score"] for name in CONDITIONAL if name in rows}
+        assert len(unconditional) == 1 and len(conditional) == 1, name
+        for row in settings(preset=name, methods=("variants",)).rows:
+            assert row.translator.networks() in [rows[method].networks() for method in rows if method != row.name]
+
+
+UNCONDITIONAL = ("ilvr", "sdedit", "egsde", "baseline")
+CONDITIONAL = ("t2v-ddpm", "nfer-sde", "cond", "cond+eh", "cond+ef")
+
+
+def test_the_last_ablation_row_is_the_method_itself() -> None:
+    for name in presets():
+        rows = {row.name: row.translator for row in settings(preset=name, methods=("all", "ablation")).rows}
+        assert rows["cond+eh+ef"] == rows["nfer-sde"]
+        assert rows["cond+eh+ef"].networks() == rows["nfer-sde"].networks()
+
+
+def test_set_reaches_methods_data_sets_recognisers_and_sizes() -> None:
+    found = settings(
+        dataset="toy",
+        methods=("toy-regression",),
+        changes=(
+            "methods.toy-regression.network.lr=0.5",
+            "methods.toy-regression.grain=0",
+            "datasets.toy.subjects=7",
+            "fer-models.smallcnn.epochs=3",
+            "size=48",
+            "folds=2",
+        ),
+    )
+    row = found.rows[0].translator
+    assert (row.grain, row.network.lr) == (0, 0.5)  # type: ignore[attr-defined]
+    assert (found.dataset.subjects, found.fer.epochs, found.size, found.folds) == (7, 3, 48, 2)  # type: ignore[attr-defined]
+
+
+def test_all_problems_are_told_together() -> None:
+    text = problems(
+        dataset="synthetic-hfa",
+        methods=("pix2pics", "ablashun"),
+        preset="quick",
+        fer="smalcnn",
+        changes=("sise=3", "methods.pix2pix.generator.widht=4", "size", "folds=1", "methods.nfer-sde.lambda_f=much"),
+    )
+    for part in (
+        "unknown data set 'synthetic-hfa'; did you mean 'synthetic-hfe'?",
+        "unknown method 'pix2pics'; did you mean 'pix2pix'?",
+        "unknown method 'ablashun'; did you mean 'ablation'?",
+        "unknown FER model 'smalcnn'; did you mean 'smallcnn'?",
+        "--set sise: no such setting; did you mean 'size'?",
+        "methods.pix2pix.generator has no field 'widht'; did you mean 'width'?",
+        "--set size: write path=value",
+        "folds must be at least 2, not 1",
+        "methods.nfer-sde.lambda_f: 'much' is not allowed",
+    ):
+        assert part in text
+    assert len(text.splitlines()) >= 9
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
+    assert "unknown preset 'quik'; did you mean 'quick'?" in problems(preset="quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size: [", "is not YAML"),
+        ("- 1\n", "must be a mapping"),
+        ("sizes: 3\n", "unknown section 'sizes'; did you mean 'size'?"),
+        ("methods: 3\n", "'methods' must be a dict"),
+        ("ablation: [{use: pix2pix}]\n", "ablation: an entry is {use: METHOD"),
+        ("methods: {pix2pics: {}}\n", "unknown method 'pix2pics'"),
+        ("size: big\n", "size must be a int, not 'big'"),
+    ],
+)
+def test_a_bad_preset_file_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    assert message in problems(preset=str(path), methods=("none",))
+
+
+def test_a_preset_file_states_only_differences(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("x-note: mine\nsize: 64\nrows: [{use: toy-regression, name: loud, set: {grain: 0.5}}]\n")
+    found = settings(dataset="toy", preset=str(path), methods=("loud", "toy-regression"))
+    assert (found.preset, found.size, found.fer.name) == ("mine", 64, "resnet18")
+    loud, plain = (row.translator for row in found.rows)
+    assert loud.grain == 0.5 and loud.networks() == plain.networks()  # type: ignore[attr-defined]
+    assert loud.name == "loud" and digest(describe(loud)) != digest(describe(plain))
+
+
+SIZES_AND_COUNTS = {
+    *("size", "epochs", "steps", "batch_size", "width", "discriminator_width", "multipliers", "res_blocks"),
+    *("attention", "head_channels", "levels", "input_size", "stem", "blocks", "halvings"),
+    "perceptual",  # left out where faces are too small or few machines have its weights; such rows carry a stamp
+    *("start_step", "range_t", "skip"),  # a step, of another number of steps
+    *("lr", "lr_generator", "lr_discriminator", "ema"),  # what goes with fewer updates
+}
+
+
+def test_presets_change_sizes_and_counts_only() -> None:
+    """No preset may touch what makes an algorithm: weights of losses and energies, schedules, orders, kernels."""
+    for name in presets():
+        found = settings(preset=name)
+        published = [(row.translator, PLUGINS.translators[row.name]) for row in found.rows]
+        for mine, default in [*published, (found.fer, PLUGINS.fer_models[found.fer.name])]:
+            lines = differences(describe(default), describe(mine))
+            changed = {line.split()[0].rsplit(".", 1)[-1] for line in lines}
+            assert changed <= SIZES_AND_COUNTS, (name, mine.name, changed - SIZES_AND_COUNTS)

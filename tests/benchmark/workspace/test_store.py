@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.planning.plugins import import_file
+from nferbench.workspace.files import write_json
+from nferbench.workspace.locks import HeldError
+from nferbench.workspace.stages import PrepareFaces, key
+from nferbench.workspace.store import Store, open_workspace, verify
+
+TOY = import_file(str(Path(__file__).parents[2] / "plugins" / "toy.py"))
+
+
+def stage(size: int = 32, label: str = "toy") -> PrepareFaces:
+    return PrepareFaces(TOY.Blobs(name=label), "content", size, "given", 0)
+
+
+def filled(store: Store, one: PrepareFaces) -> Path:
+    (store.partial(one) / "data.txt").write_text("twelve bytes")
+    return store.commit(one, {"result": {}}).path
+
+
+def test_a_stage_is_found_once_it_is_committed_and_not_before(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (store.partial(stage()) / "data.txt").write_text("half")
+    assert store.find(stage()) is None
+    path = filled(store, stage())
+    entry = store.find(stage())
+    assert entry is not None and entry.path == path
+    assert entry.info["files"]["data.txt"]["bytes"] == 12
+    assert not (tmp_path / "partial" / key(stage())).exists()
+
+
+def test_a_stage_is_found_under_another_label(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    filled(store, stage(label="toy"))
+    assert store.find(stage(label="renamed")) is not None
+    assert store.find(stage(size=64)) is None
+
+
+def test_paths_of_any_bytes_can_be_written_and_read(tmp_path: Path) -> None:
+    written = {"reason": os.fsdecode(b"Ren\xe9\n") + "é"}
+    write_json(tmp_path / "a.json", written)
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == written
+
+
+@pytest.mark.parametrize("name", ["../../out", "a/b", ".hidden", "two\nlines", "x" * 300])
+def test_no_name_of_a_data_set_leads_out_of_the_workspace(tmp_path: Path, name: str) -> None:
+    path = Store(tmp_path).path(stage(label=name))
+    assert path.parent == tmp_path / "faces" and not path.name.startswith(".") and len(path.name) < 150
+    path.mkdir(parents=True)
+    assert Store(tmp_path).path(stage(label="other")) == path
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "garble"])
+def test_a_damaged_entry_is_an_error_and_can_be_set_aside(tmp_path: Path, damage: str) -> None:
+    store = Store(tmp_path)
+    path = filled(store, stage())
+    if damage == "truncate":
+        (path / "data.txt").write_text("twelve")
+    elif damage == "remove":
+        (path / "data.txt").unlink()
+    else:
+        (path / "stage.json").write_text("{")
+    with pytest.raises(DataError):
+        store.find(stage())
+    aside = store.set_aside(stage())
+    assert aside.is_dir()
+    assert store.find(stage()) is None
+
+
+def test_a_change_that_keeps_the_size_is_seen_by_verify(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = filled(store, stage())
+    entry = store.find(stage())
+    assert entry is not None
+    verify(entry)
+    (path / "data.txt").write_text("other bytes!")
+    with pytest.raises(DataError, match="has changed"):
+        verify(entry)
+
+
+def test_a_commit_that_was_cut_off_before_the_rename_is_finished(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = filled(store, stage())
+    path.rename(tmp_path / "partial" / key(stage()))
+    assert store.find(stage()) is None
+    entry = store.adopt(stage())
+    assert entry is not None and entry.path == path
+    assert store.adopt(stage(size=64)) is None
+
+
+def test_a_checkpoint_is_not_part_of_a_result(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (store.partial(stage()) / "checkpoint.pt").write_text("state")
+    path = filled(store, stage())
+    assert sorted(file.name for file in path.iterdir()) == ["data.txt", "stage.json"]
+
+
+def test_a_stage_that_is_held_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with (
+        store.claim(stage()),
+        pytest.raises(HeldError, match=f"process {os.getpid()}"),
+        Store(tmp_path).claim(stage()),
+    ):
+        pass
+    with store.claim(stage()):
+        pass
+
+
+def test_the_lock_of_a_dead_process_is_void(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    lock = tmp_path / "locks" / key(stage())
+    lock.parent.mkdir()
+    # The number of a live process, but with another start: numbers are used again.
+    lock.write_text(json.dumps({"host": socket.gethostname(), "process": os.getppid(), "started": "1"}))
+    with store.claim(stage()):
+        assert json.loads(lock.read_text())["process"] == os.getpid()
+
+
+def test_the_lock_of_another_machine_is_void_only_without_a_heartbeat(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    lock = tmp_path / "locks" / key(stage())
+    lock.parent.mkdir()
+    lock.write_text(json.dumps({"host": "elsewhere", "process": 1, "started": "1"}))
+    with pytest.raises(HeldError, match="elsewhere"), store.claim(stage()):
+        pass
+    os.utime(lock, (0, 0))
+    with store.claim(stage()):
+        pass
+
+
+def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(UsageError, match="--workspace"):
+        open_workspace(tmp_path / "runs")
