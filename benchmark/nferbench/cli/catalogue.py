@@ -93,9 +93,9 @@ def _ready(detector: FaceDetector) -> str:
 
 
 def _has_ablation(preset: str) -> bool:
-    from nferbench.planning.settings import read_preset
+    from nferbench.planning.presets import read_preset
 
-    return bool(read_preset(preset).get("ablation"))
+    return bool(read_preset(preset).content.get("ablation"))
 
 
 def _yes(value: bool) -> str:

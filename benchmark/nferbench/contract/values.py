@@ -114,8 +114,14 @@ def _replaced(value: Any, changes: Mapping[str, Any], where: str, problems: list
             problems.append(f"{where} has no field '{name}'; {hint}")
             continue
         current = getattr(value, name)
-        if isinstance(new, Mapping) and dataclasses.is_dataclass(current):
-            updates[name] = _replaced(current, new, f"{where}.{name}", problems)
+        if dataclasses.is_dataclass(current):
+            if isinstance(new, Mapping):
+                updates[name] = _replaced(current, new, f"{where}.{name}", problems)
+            elif type(new) is type(current):
+                updates[name] = new
+            else:
+                fields = ", ".join(field.name for field in dataclasses.fields(current))
+                problems.append(f"{where}.{name}: {new!r} is not allowed (it has fields: {fields})")
             continue
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -19,32 +19,14 @@ from nferbench.contract.translator import Translator
 from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
 from nferbench.planning.plugins import Plugins, Table
+from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
 
 TableName = Literal["comparison", "ablation"]
 Division = Literal["folds", "repeats"]  # as in `nferbench.faces.folds`, which needs numpy
 DIVISIONS = ("folds", "repeats")
-SETTINGS: dict[str, type] = {
-    "size": int,
-    "folds": int,
-    "division": str,
-    "seed": int,
-    "crop": str,
-    "register": bool,
-    "smooth": bool,
-    "detector": str,
-    "fer": str,
-}
-SECTIONS = {"methods": "methods", "datasets": "data sets", "fer-models": "FER models", "detectors": "face detectors"}
-LISTS = ("ablation", "rows", "plugins")
 GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison"}  # what else --methods understands
-CROPS = (
-    "given",
-    "none",
-    "box68",
-    "fan",
-    "eyes",
-    "template",
-)  # of `nferbench.faces.crops`, named here without numpy
+CROPS = ("given", "none", "box68", "fan", "eyes", "template")  # of `faces.crops`, named here without numpy
+LIKE = "like"  # {like: METHOD.FIELD} in a row stands for what that method has there at the preset
 
 
 @dataclass(frozen=True)
@@ -93,46 +75,6 @@ class Request:
     changes: tuple[str, ...] = ()  # "path=value"
 
 
-def presets() -> dict[str, Path]:
-    """The presets that come with nferbench, by name."""
-    folder = Path(str(files("nferbench_configs")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """The content of a preset: a name of `presets()` or the path of a YAML file.
-
-    Raises:
-        UsageError: no such preset, or a file that is not a mapping of the known sections.
-    """
-    known = presets()
-    path = known.get(name, Path(name))
-    if name not in known and path.suffix not in (".yaml", ".yml"):
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-        raise UsageError(f"unknown preset '{name}'; {hint} (or the path of a .yaml file)")
-    try:
-        content = yaml.safe_load(path.read_text("utf-8")) or {}
-    except OSError as error:
-        raise UsageError(f"preset {path} cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        raise UsageError(f"preset {path} is not YAML{f' (line {where.line + 1})' if where else ''}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"preset {path} must be a mapping, not a {type(content).__name__}")
-    allowed = [*SETTINGS, *SECTIONS, *LISTS]
-    for word, value in content.items():
-        if word in allowed or str(word).startswith("x-"):
-            shape: type = dict if word in SECTIONS else list if word in LISTS else object
-            if not isinstance(value, shape):
-                raise UsageError(f"preset {path}: '{word}' must be a {shape.__name__}")
-            continue
-        near = get_close_matches(str(word), allowed, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(allowed)}"
-        raise UsageError(f"preset {path}: unknown section '{word}'; {hint} ('x-' starts a section of your own)")
-    return content
-
-
 def resolve(request: Request, plugins: Plugins) -> Settings:
     """Turn a request into values.
 
@@ -142,7 +84,8 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     problems: list[str] = []
     dataset = _try(problems, _dataset, request.dataset, plugins)
     preset = request.preset or (dataset.default_preset if dataset else "paper")
-    content = _try(problems, read_preset, preset) or {}
+    settled = _try(problems, read_preset, preset) or Preset(preset, "", {})
+    content = dict(settled.content)
     changes = _changes(request.changes, problems)
     for section, entries in changes.items():
         if section in SECTIONS:
@@ -186,26 +129,25 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     extra = None
     if extra_name and extra_name != "none":
         extra = _try(problems, _dataset, extra_name, plugins)
-    datasets = _configured(plugins.datasets, content, "datasets", preset, problems)
+    datasets = _configured(plugins.datasets, content, "datasets", settled.known_as, problems)
     dataset = datasets.get(dataset.name, dataset) if dataset else None
     extra = datasets.get(extra.name, extra) if extra else None
-    recognisers = _configured(plugins.fer_models, content, "fer-models", preset, problems)
+    recognisers = _configured(plugins.fer_models, content, "fer-models", settled.known_as, problems)
     registered = _try(problems, plugins.fer_models.__getitem__, values["fer"])
     fer = recognisers[registered.name] if registered else None
-    detector = _detector(values["detector"], content, plugins, preset, problems)
+    detector = _detector(values["detector"], content, plugins, settled.known_as, problems)
     if detector and values["crop"] == "given":
         values["crop"] = "box68" if detector.points else "fan"
     if detector and dataset and extra:
         dataset, extra = Detected(dataset, detector), Detected(extra, detector)
     elif detector and dataset:
         dataset = Detected(dataset, detector)
-    translators = _configured(plugins.translators, content, "methods", preset, problems)
+    translators = _configured(plugins.translators, content, "methods", settled.known_as, problems)
     rows = _rows(request.methods, content, translators, plugins.translators, problems)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop", "register", "smooth")}
-    label = preset if preset in presets() else Path(preset).stem
-    return Settings(preset=label, dataset=dataset, extra=extra, fer=fer, detector=detector, rows=rows, **sizes)
+    return Settings(preset=settled.label, dataset=dataset, extra=extra, fer=fer, detector=detector, rows=rows, **sizes)
 
 
 def _detector(
@@ -286,8 +228,25 @@ def _variant(
         )
     base = translators.get(entry["use"]) or table[entry["use"]]
     name, title = str(entry["name"]), str(entry.get("title", entry["name"]))
-    changed = replaced(base, {**(entry.get("set") or {}), "name": name, "title": title}, f"{section}.{name}")
+    where = f"{section}.{name}"
+    fields = {field: _alike(value, where, translators, table) for field, value in (entry.get("set") or {}).items()}
+    changed = replaced(base, {**fields, "name": name, "title": title}, where)
     return Row(name, title, changed, (kind,))
+
+
+def _alike(value: Any, where: str, translators: Mapping[str, Translator], table: Table[Translator]) -> Any:
+    """What {like: METHOD.FIELD} stands for; any other value as it is."""
+    if not isinstance(value, Mapping) or set(value) != {LIKE}:
+        return value
+    method, *fields = str(value[LIKE]).split(".")
+    found: Any = translators.get(method) or table[method]
+    for field in fields:
+        known = [each.name for each in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
+        if field not in known:
+            hint = f"known there: {', '.join(known) or 'none'}"
+            raise UsageError(f"{where}: {LIKE}: {value[LIKE]} leads nowhere, there is no field '{field}'; {hint}")
+        found = getattr(found, field)
+    return found
 
 
 def _dataset(name: str, plugins: Plugins) -> FaceDataset:

@@ -8,7 +8,8 @@ import pytest
 from nferbench.contract.errors import UsageError
 from nferbench.contract.values import describe, differences, digest
 from nferbench.planning.plugins import load_plugins
-from nferbench.planning.settings import Request, Settings, presets, resolve
+from nferbench.planning.presets import presets
+from nferbench.planning.settings import Request, Settings, resolve
 
 PLUGINS = load_plugins([str(Path(__file__).parents[2] / "plugins" / "toy.py")])
 

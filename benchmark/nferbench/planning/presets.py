@@ -1,0 +1,138 @@
+"""Presets: YAML files of sizes and counts, each of which may build on another by naming it as its base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nferbench.contract.errors import UsageError
+
+# What a preset may set by itself, and of which type each is.
+SETTINGS: dict[str, type] = {
+    "size": int,
+    "folds": int,
+    "division": str,
+    "seed": int,
+    "crop": str,
+    "register": bool,
+    "smooth": bool,
+    "detector": str,
+    "fer": str,
+}
+SECTIONS = {"methods": "methods", "datasets": "data sets", "fer-models": "FER models", "detectors": "face detectors"}
+ROWS = ("ablation", "rows")  # lists of variants, each known by its name
+LISTS = (*ROWS, "plugins")
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset as it stands after everything that it builds on."""
+
+    label: str  # the name of one that comes along, else the stem of the file
+    known_as: str  # the nearest one that comes along: itself or one that it builds on; "" where there is none
+    content: Mapping[str, Any]  # settings, sections and lists
+
+
+def presets() -> dict[str, Path]:
+    """The presets that come with nferbench, by name."""
+    folder = Path(str(files("nferbench_configs")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_preset(name: str) -> Preset:
+    """A preset and all that it builds on.
+
+    Its own settings replace those of its base one by one, fields of methods too; rows are added, and replace those of
+    equal name.
+
+    Args:
+        name: of `presets()`, or the path of a YAML file; a base may also be a path from the folder of its file.
+
+    Raises:
+        UsageError: no such preset, one that builds on itself, or a file that is not a mapping of the known sections.
+    """
+    known = presets()
+    chain: list[tuple[str, Path]] = []
+    contents: list[dict[str, Any]] = []
+    while name:
+        path = _path_of(name, chain[-1][1].parent if chain else Path())
+        chain.append((name, path))
+        if path in [earlier for _, earlier in chain[:-1]]:
+            raise UsageError(f"preset {path} builds on itself: {' -> '.join(name for name, _ in chain)}")
+        contents.append(_read(path))
+        name = contents[-1].pop(BASE, "")
+    first = chain[0][0]
+    content: dict[str, Any] = {}
+    for each in reversed(contents):
+        content = merged(content, each)
+    label = first if first in known else Path(first).stem
+    return Preset(label, next((name for name, _ in chain if name in known), ""), content)
+
+
+def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a preset on top of what it builds on; mappings are merged at every depth, other values replaced.
+
+    >>> merged({"size": 64, "methods": {"m": {"a": 1, "b": 2}}}, {"size": 32, "methods": {"m": {"b": 3}}})
+    {'size': 32, 'methods': {'m': {'a': 1, 'b': 3}}}
+    """
+    content = dict(base)
+    for word, value in own.items():
+        before = content.get(word)
+        if isinstance(before, Mapping) and isinstance(value, Mapping | None):
+            content[word] = merged(before, value or {})
+        elif word in ROWS and isinstance(before, list) and isinstance(value, list):
+            mine = [_name(row) for row in value]
+            content[word] = [row for row in before if _name(row) not in mine] + value
+        else:
+            content[word] = value
+    return content
+
+
+def _name(row: object) -> object:
+    return row.get("name") if isinstance(row, Mapping) else None
+
+
+def _path_of(name: str, folder: Path) -> Path:
+    known = presets()
+    if name in known:
+        return known[name]
+    if Path(name).suffix not in (".yaml", ".yml"):
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        raise UsageError(f"unknown preset '{name}'; {hint} (or the path of a .yaml file)")
+    return folder / name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of one file, without sections of the author's own."""
+    try:
+        content = yaml.safe_load(path.read_text("utf-8")) or {}
+    except OSError as error:
+        raise UsageError(f"preset {path} cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        raise UsageError(f"preset {path} is not YAML{f' (line {where.line + 1})' if where else ''}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"preset {path} must be a mapping, not a {type(content).__name__}")
+    shapes = {
+        BASE: str,
+        **dict.fromkeys(SETTINGS, object),
+        **dict.fromkeys(SECTIONS, dict),
+        **dict.fromkeys(LISTS, list),
+    }
+    for word, value in content.items():
+        if word in shapes:
+            if not isinstance(value, shapes[word]):
+                raise UsageError(f"preset {path}: '{word}' must be a {shapes[word].__name__}")
+        elif not str(word).startswith("x-"):
+            near = get_close_matches(str(word), shapes, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(shapes)}"
+            raise UsageError(f"preset {path}: unknown section '{word}'; {hint} ('x-' starts a section of your own)")
+    return {word: value for word, value in content.items() if word in shapes}
