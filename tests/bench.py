@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from nferbench import Batch, FaceSpec, Translator, pixels
 from nferbench.contract.noise import ImageNoise
+from nferbench.engine.scoring import pixel_scores
 from nferbench.engine.training import sample_order, train
-from nferbench.metrics.quality import psnr, ssim
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
 
@@ -137,20 +137,21 @@ def training(name: str, translator: Translator, role: str, spec: FaceSpec) -> No
     print(f"training {name:<14} {found:5.3f}   {whole / updates:.3f} s an update of {recipe.batch_size}")
 
 
-def metrics(spec: FaceSpec) -> None:
-    """Batched PSNR and SSIM against scikit-image, one image after the other."""
+def metrics(size: int) -> None:
+    """PSNR and SSIM of grey faces in both conventions, against bare calls of scikit-image one after the other."""
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-    preds, target = (torch.rand(32, 3, spec.size, spec.size, device=DEVICE) * 2 - 1 for _ in range(2))
-    a, b = (((each + 1) / 2).permute(0, 2, 3, 1).cpu().numpy() for each in (preds, target))
+    preds, target = (pixels.grey(torch.rand(32, 3, size, size) * 2 - 1) for _ in range(2))
+    pairs = list(zip(preds[:, 0].double().numpy(), target[:, 0].double().numpy(), strict=True))
 
     def reference() -> None:
-        for x, y in zip(a, b, strict=True):
-            peak_signal_noise_ratio(y, x, data_range=1.0)
-            structural_similarity(y, x, data_range=1.0, channel_axis=2)
+        for peak in (2.0, 255.0):
+            for x, y in pairs:
+                peak_signal_noise_ratio(y, x, data_range=peak)
+                structural_similarity(y, x, data_range=peak)
 
-    found, whole, _ = ratio(lambda: (psnr(preds, target, "standard"), ssim(preds, target, "standard")), reference)
-    print(f"metrics / scikit-image  {found:5.3f}   {whole / 32 * 1000:.2f} ms a face")
+    found, whole, _ = ratio(lambda: list(pixel_scores(preds, target)), reference)
+    print(f"scoring {size:>3} px         {found:5.3f}   {whole / 32 * 1000:.2f} ms a face")
 
 
 def starting() -> None:
@@ -176,7 +177,8 @@ def main() -> None:
             sampling(name, translator, spec)
     for name in ("pix2pix", "cyclegan", "hifacegan", "sr3", "cond"):
         training(name, translators[name], next(iter(translators[name].networks())), spec)
-    metrics(spec)
+    for size in (64, 256):
+        metrics(size)
     starting()
 
 

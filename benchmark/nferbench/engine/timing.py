@@ -20,10 +20,12 @@ from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe
 from nferbench.datasets.detected import Detected
 from nferbench.engine.execute import device_name
+from nferbench.engine.scoring import pixel_scores
 from nferbench.engine.translating import build
 from nferbench.engine.worker import Setup
 from nferbench.faces.crops import crop_named
 from nferbench.faces.geometry import cut
+from nferbench.metrics.perceptual import load_lpips
 from nferbench.planning.costs import Preflight, cost_key
 from nferbench.workspace.stages import (
     PrepareFaces,
@@ -212,16 +214,11 @@ class _Clocked(nn.Module):
 
 
 def _score_seconds(stage: ScoreTranslation, device: torch.device) -> float:
-    from nferbench.metrics.perceptual import load_lpips
-    from nferbench.metrics.quality import psnr, ssim
-
     size = stage.translation.source.size
-    preds, target = _noise(4, size, device), _noise(4, size, device)
+    preds, target = (pixels.grey(_noise(4, size, device)) for _ in range(2))
     lpips = load_lpips(device) if stage.lpips.startswith("lpips") else None
     began = time.perf_counter()
-    for convention in ("standard", "paper"):
-        psnr(preds, target, convention)
-        ssim(preds, target, convention)
+    list(pixel_scores(preds.cpu(), target.cpu()))
     if lpips:
         lpips(preds, target)
     _synchronise(device)

@@ -12,7 +12,7 @@ import numpy as np
 from nferbench.contract.dataset import Picture
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.ibug import POINTS
-from nferbench.faces.geometry import Square, nearest, turned
+from nferbench.faces.geometry import Square, carry, nearest, turned
 from nferbench.faces.mean_face import MEAN_FACE
 
 if TYPE_CHECKING:
@@ -106,13 +106,13 @@ def template(picture: Picture) -> Square:
     Least squares over shift, turn and scale (Umeyama 1991); missing points do not count.
 
     Raises:
-        DataError: the picture does not have 68 landmarks, or all but one are missing.
+        DataError: the picture does not have 68 landmarks, all but one are missing, or all are in one place.
     """
     landmarks = _landmarks68(picture, "template")
     known = np.isfinite(landmarks).all(axis=1)
     if known.sum() < 2:
         raise DataError("crop 'template' needs at least two landmarks, and this face has fewer")
-    return nearest(MEAN_FACE[known], landmarks[known] + 0.5).carry(Square(0, 0, 1))
+    return carry(Square(0, 0, 1), nearest(MEAN_FACE[known], landmarks[known] + 0.5))
 
 
 def _around_landmarks(picture: Picture) -> Square:

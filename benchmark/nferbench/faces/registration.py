@@ -9,7 +9,7 @@ import numpy as np
 
 from nferbench.contract.errors import DataError
 from nferbench.contract.ibug import EYE_CORNERS, INNER
-from nferbench.faces.geometry import Square, nearest
+from nferbench.faces.geometry import Square, carry, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def registered(square: Square, vis: NDArray[np.float32], nir: NDArray[np.float32
     there, here = vis[INNER:][known], nir[INNER:][known]
     if known.sum() < 2 or not np.ptp(here, axis=0).any() or not np.ptp(there, axis=0).any():
         raise DataError("cannot be registered: fewer than two inner landmarks are known in both faces of the pair")
-    return nearest(here + 0.5, there + 0.5).inverse().carry(square)
+    return carry(square, nearest(here + 0.5, there + 0.5).inverse)
 
 
 def apart(vis: NDArray[np.float32], nir: NDArray[np.float32]) -> NDArray[np.float64]:

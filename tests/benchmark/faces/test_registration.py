@@ -14,7 +14,7 @@ from nferbench.contract.dataset import Face, FaceDataset, Listing, Modality, Pic
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.ibug import INNER
 from nferbench.faces.crops import CROPS
-from nferbench.faces.geometry import Square, moved, nearest
+from nferbench.faces.geometry import Square, carry, moved, nearest
 from nferbench.faces.mean_face import MEAN_FACE
 from nferbench.faces.prepare import prepare
 from nferbench.faces.prepared import read_prepared
@@ -47,12 +47,18 @@ def test_a_similarity_is_found_and_undone() -> None:
     points = rng.normal(size=(9, 2))
     moved_on = points @ np.array([[0.6, 0.8], [-0.8, 0.6]]) * 2.5 + (3, -7)
     found = nearest(points, moved_on)
-    assert found.turn == pytest.approx(2.5 * (0.6 + 0.8j)) and found.shift == pytest.approx(3 - 7j)
+    assert found(points) == pytest.approx(moved_on) and found.scale == pytest.approx(2.5)
     square = Square(4, 5, 6, 0.3)
-    there = found.carry(square)
+    there = carry(square, found)
     assert there.side == pytest.approx(15) and there.angle == pytest.approx(0.3 + np.arctan2(0.8, 0.6))
-    back = found.inverse().carry(there)
+    back = carry(there, found.inverse)
     assert (back.left, back.top, back.side, back.angle) == pytest.approx((4, 5, 6, 0.3))
+
+
+def test_points_in_one_place_are_refused() -> None:
+    for points, others in ((np.ones((3, 2)), np.eye(3, 2)), (np.eye(3, 2), np.ones((3, 2)))):
+        with pytest.raises(DataError, match="they are in one place"):
+            nearest(points, others)
 
 
 def test_a_face_that_differs_by_a_similarity_comes_to_lie_on_its_partner_exactly() -> None:
@@ -130,8 +136,8 @@ class Pairs(FaceDataset):
         points = (VIS if face.modality == "vis" else NIR) + np.float32(number)
         back = nearest(points, MEAN_FACE)
         rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
-        place = back.turn * (columns + 1j * rows) + back.shift
-        brightness = 128 + 60 * np.sin(9 * place.real + number) * np.cos(7 * place.imag)
+        x, y = back(np.stack([columns, rows], axis=-1).reshape(-1, 2)).T.reshape(2, *rows.shape)
+        brightness = 128 + 60 * np.sin(9 * x + number) * np.cos(7 * y)
         pixels = np.repeat(brightness[..., None], 3, -1).round().astype(np.uint8)
         if not self.landmarks:
             return Picture(pixels)
