@@ -18,12 +18,12 @@ from types import MappingProxyType
 from typing import final
 
 from nferbench.contract.dataset import EXPRESSIONS, NEUTRAL, Dropped, Face, FaceDataset, Finding, Listing, Picture
-from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.errors import DataError
 from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
-from nferbench.datasets.tree import folders_in, images_below
+from nferbench.datasets.tree import folders_in, images_below, only_copy, required_root
 
 CODES: Mapping[int, str] = MappingProxyType(
     {1: "neutral", 2: "happiness", 3: "sadness", 4: "fear", 5: "anger", 6: "surprise", 7: "disgust"}
@@ -33,7 +33,7 @@ SHEET_FILE = "AU_annotation_all_subjects.xls"
 SHEET = "summary"
 SUBJECTS = range(229, 231)  # people, and so images of each expression, in a complete copy
 
-_LEVELS = 4  # how far below the data root the database is looked for
+_HOLDING = "CFEE_Database_230"  # what the data root holds
 _NAME = re.compile(r"([0-9]{2})_([0-9]{3})_[0-9]{4}\.jpg", re.IGNORECASE)
 _RANGE = re.compile(r"[0-9]{2}-[0-9]{2}")
 _IMAGES = re.compile(r"images[0-9]", re.IGNORECASE)
@@ -54,7 +54,7 @@ class CfeeDataset(FaceDataset):
     neutral: bool = False  # keep neutral faces, as a seventh class
 
     def listing(self, root: Path | None) -> Listing:
-        root = _given(self.name, root)
+        root = required_root(self.name, root, _HOLDING)
         folder = _database(self.name, root)
         sheet = _sheet_file(root, folder)
         if sheet is not None:
@@ -77,14 +77,14 @@ class CfeeDataset(FaceDataset):
         return Listing(tuple(sorted(faces.values(), key=lambda face: face.id)), 0, tuple(dropped))
 
     def findings(self, listing: Listing, root: Path | None) -> tuple[Finding, ...]:
-        root = _given(self.name, root)
+        root = required_root(self.name, root, _HOLDING)
         sheet = _sheet_file(root, _database(self.name, root))
         return (_sheet_finding(sheet), *self._counts(listing.faces))
 
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
         from nferbench.datasets.images import read_image
 
-        root = _given(self.name, root)
+        root = required_root(self.name, root, _HOLDING)
         return Picture(read_image(root / inside(root, face.files[0])))
 
     def _refusal(self, name: str) -> str:
@@ -193,26 +193,13 @@ def _sheet_finding(sheet: Path | None) -> Finding:
     return Finding(f"{sheet.name} agrees with the table of the reader on the names of the codes{without}")
 
 
-def _given(name: str, root: Path | None) -> Path:
-    if root is None:
-        raise UsageError(f"data set '{name}' needs the folder that holds CFEE_Database_230; give --data-root")
-    return root
-
-
 def _database(name: str, root: Path) -> Path:
-    """The folder of the database: the data root or the only one at the first level below it that has any."""
-    level = [root]
-    for _ in range(_LEVELS + 1):
-        found = [folder for folder in level if _is_database(root, folder)]
-        if len({folder.resolve() for folder in found}) > 1:
-            both = " and ".join(map(str, found))
-            raise UsageError(f"data set '{name}': {both} each look like a copy; give one of them as --data-root")
-        if found:
-            return found[0]
-        level = [child for folder in level for child in folders_in(root, folder)]
-    raise UsageError(
-        f"data set '{name}': nothing up to {_LEVELS} levels below {root} holds folders such as 01-04/Images1; "
-        f"give the folder that holds CFEE_Database_230"
+    return only_copy(
+        name,
+        root,
+        lambda folder: _is_database(root, folder),
+        marked="folders such as 01-04/Images1",
+        holding=_HOLDING,
     )
 
 

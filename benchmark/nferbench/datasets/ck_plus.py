@@ -18,7 +18,7 @@ from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
-from nferbench.datasets.tree import images_below, visible
+from nferbench.datasets.tree import images_below, required_root, visible
 
 LEVELS = 4  # folders between the data root and the folders that hold subjects
 SEQUENCES = 309  # labelled with one of the six expressions, of 327 labelled and 593 in all
@@ -49,7 +49,7 @@ class CkPlusDataset(FaceDataset):
     last: int = 3  # frames from the end of each sequence, the apex; 0 takes all, from the neutral face on
 
     def listing(self, root: Path | None) -> Listing:
-        root = self._given(root)
+        root = required_root(self.name, root, "cohn-kanade-images and Emotion")
         if self.last < 0:
             raise UsageError(f"data set '{self.name}' cannot take the last {self.last} frames; 0 (all) or more")
         copy = self._read(root)
@@ -84,7 +84,7 @@ class CkPlusDataset(FaceDataset):
         subjects = len({face.subject for face in listing.faces})
         if subjects != SUBJECTS:
             found.append(Finding(f"{subjects} subjects in them; {SUBJECTS} are published"))
-        copy = self._read(self._given(root))
+        copy = self._read(required_root(self.name, root, "cohn-kanade-images and Emotion"))
         early = [
             peak
             for key, (_, peak) in copy.labels.items()
@@ -102,15 +102,8 @@ class CkPlusDataset(FaceDataset):
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
         from nferbench.datasets.images import read_image
 
-        root = self._given(root)
+        root = required_root(self.name, root, "cohn-kanade-images and Emotion")
         return Picture(read_image(root / inside(root, face.files[0])))
-
-    def _given(self, root: Path | None) -> Path:
-        if root is None:
-            raise UsageError(
-                f"data set '{self.name}' needs the folder that holds cohn-kanade-images and Emotion; give --data-root"
-            )
-        return root
 
     def _read(self, root: Path) -> _Copy:
         """Find the labels and the images by what the folders hold, since their names differ from copy to copy.

@@ -20,7 +20,7 @@ from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
-from nferbench.datasets.tree import folders_in, images_below
+from nferbench.datasets.tree import folders_in, images_below, only_copy, required_root
 
 View = Literal["FL", "HL", "S", "HR", "FR"]  # full left profile, half left, straight, half right, full right profile
 
@@ -45,7 +45,7 @@ BLACK = frozenset(
 PEOPLE = tuple(f"{sex}{number:02d}" for sex in "FM" for number in range(1, 36))
 SESSIONS = 2  # images of each person, expression and view
 
-_LEVELS = 4  # how far below the data root the folders of the people are looked for
+_HOLDING = "KDEF_and_AKDEF or KDEF"  # what the data root holds
 _AVERAGES = "akdef"
 _NAME = re.compile(rf"[AB]([FM](?:0[1-9]|[12][0-9]|3[0-5]))({'|'.join(LABELS)})({'|'.join(get_args(View))})")
 _PERSON = re.compile(r"[AB][FM][0-9]{2}", re.IGNORECASE)
@@ -66,7 +66,7 @@ class KdefDataset(FaceDataset):
     neutral: bool = False  # keep neutral faces, as a seventh class
 
     def listing(self, root: Path | None) -> Listing:
-        root = _given(self.name, root)
+        root = required_root(self.name, root, _HOLDING)
         if not self.views or not set(self.views) <= set(get_args(View)):
             raise UsageError(
                 f"data set '{self.name}' has views {self.views}; allowed: one or more of {', '.join(get_args(View))}"
@@ -100,7 +100,7 @@ class KdefDataset(FaceDataset):
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
         from nferbench.datasets.images import read_image
 
-        root = _given(self.name, root)
+        root = required_root(self.name, root, _HOLDING)
         return Picture(read_image(root / inside(root, face.files[0])))
 
     def _refusal(self, name: str) -> str:
@@ -148,26 +148,15 @@ def _errata(listing: Listing) -> Iterator[Finding]:
             yield Finding(f"{file} is misnamed in the official release and stands for {ERRATA[stem]}")
 
 
-def _given(name: str, root: Path | None) -> Path:
-    if root is None:
-        raise UsageError(f"data set '{name}' needs the folder that holds KDEF_and_AKDEF or KDEF; give --data-root")
-    return root
-
-
 def _people(name: str, root: Path) -> Path:
-    """The folder of the people: the data root or the only one at the first level below it that has any."""
-    level = [root]
-    for _ in range(_LEVELS + 1):
-        found = [folder for folder in level if any(_PERSON.fullmatch(child.name) for child in folders_in(root, folder))]
-        if len({folder.resolve() for folder in found}) > 1:
-            both = " and ".join(map(str, found))
-            raise UsageError(f"data set '{name}': {both} each look like a copy; give one of them as --data-root")
-        if found:
-            return found[0]
-        level = [child for folder in level for child in folders_in(root, folder) if child.name.casefold() != _AVERAGES]
-    raise UsageError(
-        f"data set '{name}': nothing up to {_LEVELS} levels below {root} holds folders of people such as AF01; "
-        f"give the folder that holds KDEF_and_AKDEF or KDEF"
+    """The folder of the people."""
+    return only_copy(
+        name,
+        root,
+        lambda folder: any(_PERSON.fullmatch(child.name) for child in folders_in(root, folder)),
+        marked="folders of people such as AF01",
+        holding=_HOLDING,
+        passed_over=(_AVERAGES,),
     )
 
 

@@ -20,7 +20,7 @@ from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import inside
-from nferbench.datasets.tree import images_below, natural
+from nferbench.datasets.tree import images_below, natural, required_root
 
 LEVELS = 4  # folders between the data root and the one that holds the files
 SUBJECTS = 12
@@ -41,7 +41,7 @@ class KmuFedDataset(FaceDataset):
     title: str = field(default="KMU-FED", compare=False)
 
     def listing(self, root: Path | None) -> Listing:
-        root = self._given(root)
+        root = required_root(self.name, root, "its images")
         found, dropped = self._images(root)
         kept, repeated = _distinct(root, found)
         faces: dict[str, Face] = {}
@@ -82,13 +82,8 @@ class KmuFedDataset(FaceDataset):
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
         from nferbench.datasets.images import luminance, read_image
 
-        root = self._given(root)
+        root = required_root(self.name, root, "its images")
         return Picture(luminance(read_image(root / inside(root, face.files[0]))))
-
-    def _given(self, root: Path | None) -> Path:
-        if root is None:
-            raise UsageError(f"data set '{self.name}' needs the folder that holds its images; give --data-root")
-        return root
 
     def _images(self, root: Path) -> tuple[list[Path], list[Dropped]]:
         """The images of the shallowest folders that hold any, in natural order; of 01 and 1, 01 comes first."""

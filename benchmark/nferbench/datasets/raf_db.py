@@ -19,7 +19,7 @@ from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.hookspecs import hookimpl
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.table import Box, inside
-from nferbench.datasets.tree import images_below, visible
+from nferbench.datasets.tree import images_below, required_root, visible
 
 LIST = "list_patition_label.txt"  # as the release spells it
 LEVELS = 4  # folders between the data root and what is looked for
@@ -45,7 +45,7 @@ class RafDbDataset(FaceDataset):
     neutral: bool = False  # also the neutral faces, as a seventh class
 
     def listing(self, root: Path | None) -> Listing:
-        root = self._given(root)
+        root = required_root(self.name, root, "EmoLabel and Image")
         base, codes, dropped = self._labels(root)
         folder = _below(root, base, self.images)
         if folder is None:
@@ -91,14 +91,9 @@ class RafDbDataset(FaceDataset):
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
         from nferbench.datasets.images import read_image
 
-        root = self._given(root)
+        root = required_root(self.name, root, "EmoLabel and Image")
         pixels = read_image(root / inside(root, face.files[0]))
         return Picture(pixels, box=face.box, cropped=self.images == "aligned")
-
-    def _given(self, root: Path | None) -> Path:
-        if root is None:
-            raise UsageError(f"data set '{self.name}' needs the folder that holds EmoLabel and Image; give --data-root")
-        return root
 
     def _labels(self, root: Path) -> tuple[Path, dict[str, str], list[Dropped]]:
         """The folder of the set, the code of each image by its name without ending, and the lines that are none."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from nferbench.contract.dataset import Dropped
+from nferbench.contract.errors import UsageError
 from nferbench.datasets.images import SUFFIXES
 
 CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind
+DEEPEST = 4  # how far below the data root a copy is looked for
 _MACOS = "__MACOSX"  # what zip files of macOS add: a tree of the same form, with a small "._000.jpeg" for each file
 
 
@@ -86,6 +89,60 @@ def folders_in(root: Path, folder: Path) -> list[Path]:
         return []
     usable = (child for child in children if not name_fault(child.name) and _real(child).is_relative_to(outer))
     return sorted(usable, key=lambda child: natural(child.name))
+
+
+def required_root(name: str, root: Path | None, holding: str) -> Path:
+    """The data root, for a data set that is nothing without one.
+
+    Args:
+        name: of the data set, for the message.
+        root: the data root, if one was given.
+        holding: what the folder holds, for the message.
+
+    Raises:
+        UsageError: none was given.
+    """
+    if root is None:
+        raise UsageError(f"data set '{name}' needs the folder that holds {holding}; give --data-root")
+    return root
+
+
+def only_copy(
+    name: str,
+    root: Path,
+    is_copy: Callable[[Path], bool],
+    *,
+    marked: str,
+    holding: str,
+    passed_over: Collection[str] = (),
+) -> Path:
+    """The folder of a data set: the data root or the only one at the first level below it that looks like a copy.
+
+    Args:
+        name: of the data set, for messages.
+        root: the data root.
+        is_copy: whether a folder looks like one.
+        marked: what a copy is known by, for the message.
+        holding: what the data root should hold, for the message.
+        passed_over: folders that are not looked into, by their casefolded name.
+
+    Raises:
+        UsageError: there is none, or several at one level.
+    """
+    level = [root]
+    for _ in range(DEEPEST + 1):
+        found = [folder for folder in level if is_copy(folder)]
+        if len({folder.resolve() for folder in found}) > 1:
+            both = " and ".join(map(str, found))
+            raise UsageError(f"data set '{name}': {both} each look like a copy; give one of them as --data-root")
+        if found:
+            return found[0]
+        children = (child for folder in level for child in folders_in(root, folder))
+        level = [child for child in children if child.name.casefold() not in passed_over]
+    raise UsageError(
+        f"data set '{name}': nothing up to {DEEPEST} levels below {root} holds {marked}; "
+        f"give the folder that holds {holding}"
+    )
 
 
 def name_fault(name: str) -> str:
