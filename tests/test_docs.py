@@ -6,12 +6,15 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
+import nferbench
 from nferbench.cli.app import app
 from nferbench.contract import hookspecs
 from nferbench.planning.plugins import load_plugins
@@ -87,7 +90,16 @@ def test_the_readme_shows_the_set_up_commands() -> None:
         assert f"make {target}" in text and f"\n{target}:" in makefile
 
 
-@pytest.mark.parametrize("path", sorted([ROOT / "README.md", *DOCS.glob("*.md")]), ids=lambda path: path.name)
+def test_licence_and_citation_are_those_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert citation["version"] == project["version"] == nferbench.__version__
+    assert citation["license"] == project["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
+    assert {"LICENSE", "CITATION.cff"} <= set(project["license-files"])
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")]), ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     prose = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)#]+)", prose):

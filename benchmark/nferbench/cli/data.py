@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nferbench.cli.options import Change, Crop, DataRoot, Dataset, Detector, Extra, Jobs, Plugin, Preset, Workspace
+from nferbench.cli.options import (
+    Change,
+    Crop,
+    DataRoot,
+    Dataset,
+    Detector,
+    Extra,
+    Jobs,
+    NamedDataset,
+    Plugin,
+    Preset,
+    Workspace,
+)
 from nferbench.cli.output import complain, reporter, say, tell_failures, tell_prepared
 from nferbench.cli.requests import default_jobs, setup_of
 from nferbench.contract.errors import DataError, UsageError
@@ -24,7 +36,7 @@ data = typer.Typer(no_args_is_help=True, help="Look at data sets, and prepare th
 
 @data.command("verify")
 def data_verify(
-    dataset: Annotated[str, typer.Argument(help="A name (nferbench datasets), a manifest .csv or a folder.")],
+    dataset: NamedDataset,
     data_root: DataRoot = [],  # noqa: B006
     preset: Preset = None,
     detector: Detector = None,
@@ -111,7 +123,7 @@ def data_prepare(
 
 @data.command("landmarks")
 def data_landmarks(
-    dataset: Annotated[str, typer.Argument(help="A name (nferbench datasets), a manifest .csv or a folder.")],
+    dataset: NamedDataset,
     detector: Annotated[str, typer.Option(help="Face detector (nferbench detectors).")],
     data_root: DataRoot = [],  # noqa: B006
     change: Change = [],  # noqa: B006

@@ -11,7 +11,7 @@ from nferbench.cli.output import table, tell_failures
 
 
 def methods(
-    preset: Annotated[str, typer.Option(help="Sizes: paper, lite, small, quick or a .yaml file.")] = "paper",
+    preset: Annotated[str, typer.Option(help="Sizes: paper, lite, small, brief, quick or a .yaml file.")] = "paper",
     plugin: Plugin = [],  # noqa: B006
     change: Change = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="With networks, their sizes and who shares them.")] = False,

@@ -11,13 +11,17 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-Dataset = Annotated[str, typer.Option(help="A name (nferbench datasets), a manifest .csv or a folder.")]
+_DATASET = "A name (nferbench datasets), a manifest .csv or a folder."
+Dataset = Annotated[str, typer.Option(help=_DATASET)]
+NamedDataset = Annotated[str, typer.Argument(help=_DATASET)]
 DataRoot = Annotated[
     list[str],
     typer.Option("--data-root", envvar="NFERBENCH_DATA", help="Where data lie: PATH, or NAME=PATH."),
 ]
 Extra = Annotated[str | None, typer.Option(help="The VIS set translated for training; 'none' leaves FER out.")]
-Preset = Annotated[str | None, typer.Option(help="paper, lite, small, quick or a .yaml file; default by data set.")]
+Preset = Annotated[
+    str | None, typer.Option(help="paper, lite, small, brief, quick or a .yaml file; default by data set.")
+]
 Detector = Annotated[str | None, typer.Option(help="Face detector (nferbench detectors); default where the data say.")]
 Crop = Annotated[str | None, typer.Option(help="given, none, box68, fan, eyes or template; box68 with a detector.")]
 Change = Annotated[list[str], typer.Option("--set", help="path=value, such as methods.nfer-sde.lambda_f=1 or size=64.")]
