@@ -90,6 +90,13 @@ def test_the_readme_shows_the_set_up_commands() -> None:
         assert f"make {target}" in text and f"\n{target}:" in makefile
 
 
+def test_the_docs_name_every_public_name() -> None:
+    text = (DOCS / "plugins.md").read_text("utf-8")
+    table = re.findall(r"^\| [\w ]+ \| (`.+`) \|$", text, re.MULTILINE)
+    named = {name for row in table for name in re.findall(r"`(\w+)`", row)}
+    assert named == set(nferbench.__all__) - {"__version__", "Group", "NferbenchError"}
+
+
 def test_licence_and_citation_are_those_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
