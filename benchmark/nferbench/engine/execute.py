@@ -18,7 +18,7 @@ from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation
 from nferbench.workspace.store import Entry
 
 
-def do(stage: Stage, context: Context) -> Entry:
+def execute(stage: Stage, context: Context) -> Entry:
     """Do one stage, hold its lock meanwhile, and commit the result.
 
     Raises:
@@ -32,7 +32,7 @@ def do(stage: Stage, context: Context) -> Entry:
         partial = context.store.partial(stage)
         resumed = any(partial.glob("checkpoint*")) or any(partial.glob(f"{BLOCKS}/*"))
         began = time.monotonic()
-        result = perform(stage, context)
+        result = _perform(stage, context)
         cost = {
             "key": cost_key(stage, device_name(context.device)),
             "seconds": round(time.monotonic() - began, 3),
@@ -43,7 +43,7 @@ def do(stage: Stage, context: Context) -> Entry:
         return context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
 
 
-def perform(stage: Stage, context: Context) -> dict[str, Any]:
+def _perform(stage: Stage, context: Context) -> dict[str, Any]:
     """Fill the partial directory of a stage; return what its stage.json says of the result."""
     if isinstance(stage, PrepareFaces):
         root = context.roots.get(stage.dataset.name)

@@ -81,7 +81,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
     import torch
 
     from nferbench.engine.context import Context
-    from nferbench.engine.execute import do
+    from nferbench.engine.execute import execute
 
     told = 0.0
 
@@ -96,7 +96,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
     context = Context(store, setup.roots, device, setup.batch, setup.checkpoint_seconds, progress)
     began = time.monotonic()
     try:
-        do(task, context)
+        execute(task, context)
         return Finished("done", seconds=time.monotonic() - began)
     except HeldError as error:
         return Finished("held", str(error))
