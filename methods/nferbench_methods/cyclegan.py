@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -66,28 +67,41 @@ class CycleGANRecipe(NetworkRecipe):
         return network
 
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
-        from nferbench_methods.gan.cyclegan_learner import CycleGANLearner
+        from torch.optim import Adam
+
+        from nferbench_methods.gan.cyclegan_learner import CycleGANObjective, cyclegan_learner
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
+        from nferbench_methods.gan.pool import ImagePool
         from nferbench_methods.gan.schedule import linear_decay
 
         device = next(network.parameters()).device
-        opponents = [PatchDiscriminator(3, width=self.discriminator_width, norm="instance") for _ in range(2)]
+        nir_discriminator, vis_discriminator = opponents = [
+            PatchDiscriminator(3, width=self.discriminator_width, norm="instance") for _ in range(2)
+        ]
         for discriminator in opponents:
             initialise(discriminator)
-        decay = self.epochs // 2
-        return CycleGANLearner(
-            network,
-            self.build(faces).to(device),
-            *(discriminator.to(device) for discriminator in opponents),
-            lr=self.lr,
-            betas=self.betas,
-            rate=lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay),
+            discriminator.to(device)
+        inverse = self.build(faces).to(device)
+        generating = chain(network.parameters(), inverse.parameters())
+        judging = chain(nir_discriminator.parameters(), vis_discriminator.parameters())
+        objective = CycleGANObjective(
+            generator=network,
+            inverse=inverse,
+            nir_discriminator=nir_discriminator,
+            vis_discriminator=vis_discriminator,
+            generator_optimiser=Adam(generating, lr=self.lr, betas=self.betas),
+            discriminator_optimiser=Adam(judging, lr=self.lr, betas=self.betas),
+            nir_pool=ImagePool(self.pool),
+            vis_pool=ImagePool(self.pool),
             cycle_weight=self.cycle_weight,
             identity_weight=self.identity_weight,
-            pool=self.pool,
             jitter_ratio=self.jitter,
             tie_grey=self.tie_grey,
             grey_source=self.grey_source,
+        )
+        decay = self.epochs // 2
+        return cyclegan_learner(
+            objective, lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay)
         )
 
     def updates(self, pairs: int) -> int:

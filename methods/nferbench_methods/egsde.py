@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.domains import DomainRecipe
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
+from nferbench_methods.diffusion.start import check_start_step, check_steps, levels_from
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,10 +61,8 @@ class EGSDE(Translator):
     grey_source: bool = False  # take the luma of the VIS face for x_0; domains.grey_source must say the same
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start_step <= 1000:
-            raise UsageError(f"{self.name}: start_step is {self.start_step}; allowed: 0 to 1000")
-        if self.steps not in (None, self.start_step) and not 2 <= self.steps <= self.start_step:
-            raise UsageError(f"{self.name}: steps is {self.steps}; allowed: 2 to {self.start_step}, or null for all")
+        check_start_step(self.name, self.start_step)
+        check_steps(self.name, self.steps, self.start_step)
         if self.repeats < 1:
             raise UsageError(f"{self.name}: repeats is {self.repeats}; allowed: 1 or more")
         if self.lambda_s < 0 or self.lambda_i < 0:
@@ -88,13 +87,12 @@ class EGSDE(Translator):
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
         from nferbench import luma
         from nferbench_methods.diffusion import sampling
-        from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb, respace
+        from nferbench_methods.diffusion.schedule import perturb
 
         x_0 = luma(vis) if self.grey_source else vis
-        schedule = head(linear_schedule(), self.start_step)
-        if not len(schedule):
+        levels = levels_from(self.start_step, self.steps, vis.device)
+        if not levels:
             return x_0
-        levels = sampling.levels(respace(schedule, self.steps or len(schedule)), vis.device)
         deviation = sampling.DEVIATIONS[self.variance]
         y = x_0
         for _ in range(self.repeats):
@@ -109,13 +107,10 @@ class EGSDE(Translator):
     def _gradient(self, x_0: Tensor, e: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Gradient:
         """Gradient of lambda_s S_s - lambda_i S_i (Eq. 8) at y, for the source `x_0` noised by `e`."""
         from nferbench_methods.diffusion.domain_energy import independent_gradient, specific_gradient
+        from nferbench_methods.diffusion.filters import shrink_factor
         from nferbench_methods.diffusion.schedule import perturb
 
-        side = x_0.shape[-1]
-        if self.lambda_i and side % self.cells:
-            raise UsageError(
-                f"{self.name}: {self.cells} cells do not divide faces of {side} px; set cells to a divisor"
-            )
+        n = shrink_factor(self.name, self.cells, x_0.shape[-1]) if self.lambda_i else 1  # nothing is filtered without
 
         def gradient(y: Tensor, level: Level) -> Tensor:
             x_i = perturb(x_0, noise.normal(*x_0.shape[1:]) if self.resample_source_noise else e, level.alpha_bar)
@@ -123,7 +118,7 @@ class EGSDE(Translator):
             if self.lambda_s:
                 terms.append(self.lambda_s * specific_gradient(networks["domains"], y, x_i, level.t, self.similarity_s))
             if self.lambda_i:
-                of_s_i = independent_gradient(y, x_i, side // self.cells, self.kernel, self.similarity_i)
+                of_s_i = independent_gradient(y, x_i, n, self.kernel, self.similarity_i)
                 terms.append(-self.lambda_i * of_s_i)
             return terms[0] + terms[1] if len(terms) == 2 else terms[0]
 

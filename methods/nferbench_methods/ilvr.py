@@ -56,15 +56,10 @@ class ILVR(Translator):
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
         from nferbench import luma
         from nferbench_methods.diffusion import sampling
-        from nferbench_methods.diffusion.filters import low_pass
+        from nferbench_methods.diffusion.filters import low_pass, shrink_factor
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb, respace
 
-        side = vis.shape[-1]
-        if side % self.cells:
-            raise UsageError(
-                f"{self.name}: {self.cells} cells do not divide faces of {side} px; set cells to a divisor"
-            )
-        n = side // self.cells
+        n = shrink_factor(self.name, self.cells, vis.shape[-1])
         y = luma(vis) if self.grey_reference else vis
 
         def refine(x: Tensor, level: Level) -> Tensor:

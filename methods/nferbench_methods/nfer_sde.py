@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.heatmaps import HeatmapRecipe
 from nferbench_methods.diffusion.score import CONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
+from nferbench_methods.diffusion.start import check_start_step, check_steps, levels_from
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,28 +63,27 @@ class NFERSDE(Translator):
     resample_source_noise: bool = False  # draw new noise for the perturbed source c_t at every step
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start_step <= 1000:
-            raise UsageError(f"{self.name}: start_step is {self.start_step}; allowed: 0 to 1000")
-        available = 1000 if self.start == "noise" else self.start_step
-        if self.steps not in (None, available) and not 2 <= self.steps <= available:
-            raise UsageError(f"{self.name}: steps is {self.steps}; allowed: 2 to {available}, or null for all")
+        check_start_step(self.name, self.start_step)
+        check_steps(self.name, self.steps, self._steps_left)
         check_variance(self.name, self.variance, self.score)
         if self.lambda_h < 0 or self.lambda_f < 0:
             raise UsageError(f"{self.name}: lambda_h is {self.lambda_h}, lambda_f {self.lambda_f}; allowed: 0 or more")
+
+    @property
+    def _steps_left(self) -> int:
+        """Reverse steps from the start to a clean face: M for a perturbed source, all 1000 for noise."""
+        return 1000 if self.start == "noise" else self.start_step
 
     def networks(self) -> Mapping[str, NetworkRecipe]:
         return {"score": self.score, "heatmaps": self.heatmaps} if self.lambda_h else {"score": self.score}
 
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
         from nferbench_methods.diffusion import sampling
-        from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb, respace
+        from nferbench_methods.diffusion.schedule import perturb
 
-        schedule = linear_schedule()
-        if self.start == "perturbed-source":
-            schedule = head(schedule, self.start_step)
-        if not len(schedule):
+        levels = levels_from(self._steps_left, self.steps, vis.device)
+        if not levels:
             return vis
-        levels = sampling.levels(respace(schedule, self.steps or len(schedule)), vis.device)
 
         e = noise.normal(*vis.shape[1:])
         x = perturb(vis, e, levels[-1].alpha_bar) if self.start == "perturbed-source" else e
@@ -96,13 +96,10 @@ class NFERSDE(Translator):
     def _gradient(self, vis: Tensor, e: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Gradient:
         """Gradient of lambda_h E_h + lambda_f E_f (Eq. 8) at x, for the source c = `vis` perturbed by `e`."""
         from nferbench_methods.diffusion.energy import frequency_gradient, heatmap_gradient
+        from nferbench_methods.diffusion.filters import shrink_factor
         from nferbench_methods.diffusion.schedule import perturb
 
-        side = vis.shape[-1]
-        if self.lambda_f and side % self.cells:
-            raise UsageError(
-                f"{self.name}: {self.cells} cells do not divide faces of {side} px; set cells to a divisor"
-            )
+        n = shrink_factor(self.name, self.cells, vis.shape[-1]) if self.lambda_f else 1  # nothing is filtered without
 
         def gradient(x: Tensor, level: Level) -> Tensor:
             drawn = noise.normal(*vis.shape[1:]) if self.resample_source_noise else e
@@ -112,7 +109,7 @@ class NFERSDE(Translator):
                 of_e_h = heatmap_gradient(networks["heatmaps"], x, c_t, level.t, self.reduction)
                 terms.append(self.lambda_h * of_e_h)
             if self.lambda_f:
-                of_e_f = frequency_gradient(x, c_t, side // self.cells, self.kernel, self.reduction)
+                of_e_f = frequency_gradient(x, c_t, n, self.kernel, self.reduction)
                 terms.append(self.lambda_f * of_e_f)
             return terms[0] + terms[1] if len(terms) == 2 else terms[0]
 

@@ -64,23 +64,27 @@ class Pix2PixRecipe(NetworkRecipe):
         return network
 
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
+        from torch.optim import Adam
+
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
-        from nferbench_methods.gan.pix2pix_learner import Pix2PixLearner
+        from nferbench_methods.gan.pix2pix_learner import Pix2PixObjective, pix2pix_learner
         from nferbench_methods.gan.schedule import linear_decay
 
         discriminator = PatchDiscriminator(6, width=self.discriminator_width)
         initialise(discriminator)
-        device = next(network.parameters()).device
-        decay = self.epochs // 2
-        return Pix2PixLearner(
-            network,
-            discriminator.to(device),
-            lr=self.lr,
-            betas=self.betas,
-            rate=lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay),
+        discriminator.to(next(network.parameters()).device)
+        objective = Pix2PixObjective(
+            generator=network,
+            discriminator=discriminator,
+            generator_optimiser=Adam(network.parameters(), lr=self.lr, betas=self.betas),
+            discriminator_optimiser=Adam(discriminator.parameters(), lr=self.lr, betas=self.betas),
             l1_weight=self.l1_weight,
             jitter_ratio=self.jitter,
             tie_grey=self.tie_grey,
+        )
+        decay = self.epochs // 2
+        return pix2pix_learner(
+            objective, lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay)
         )
 
     def updates(self, pairs: int) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
+from nferbench_methods.diffusion.start import check_start_step, check_steps, levels_from
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,10 +41,8 @@ class SDEdit(Translator):
     grey_source: bool = False  # start from the luma of the VIS face
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start_step <= 1000:
-            raise UsageError(f"{self.name}: start_step is {self.start_step}; allowed: 0 to 1000")
-        if self.steps not in (None, self.start_step) and not 2 <= self.steps <= self.start_step:
-            raise UsageError(f"{self.name}: steps is {self.steps}; allowed: 2 to {self.start_step}, or null for all")
+        check_start_step(self.name, self.start_step)
+        check_steps(self.name, self.steps, self.start_step)
         if self.repeats < 1:
             raise UsageError(f"{self.name}: repeats is {self.repeats}; allowed: 1 or more")
         check_variance(self.name, self.variance, self.score)
@@ -54,13 +53,12 @@ class SDEdit(Translator):
     def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
         from nferbench import luma
         from nferbench_methods.diffusion import sampling
-        from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb, respace
+        from nferbench_methods.diffusion.schedule import perturb
 
         x = luma(vis) if self.grey_source else vis
-        schedule = head(linear_schedule(), self.start_step)
-        if not len(schedule):
+        levels = levels_from(self.start_step, self.steps, vis.device)
+        if not levels:
             return x
-        levels = sampling.levels(respace(schedule, self.steps or len(schedule)), vis.device)
         score = sampling.network_score(networks["score"])
         deviation = sampling.DEVIATIONS[self.variance]
         for _ in range(self.repeats):

@@ -15,6 +15,7 @@ from nferbench import Batch, FaceSpec, UsageError
 from nferbench.contract.noise import ImageNoise
 from nferbench.engine.fitting import _order
 from nferbench_methods.cyclegan import CycleGAN, CycleGANRecipe, nferbench_translators
+from nferbench_methods.gan.cyclegan_learner import CycleGANObjective
 
 TINY = CycleGANRecipe(width=2, blocks=1, discriminator_width=2, pool=2, epochs=4)
 FACES = FaceSpec(size=24)
@@ -40,6 +41,11 @@ def fresh(recipe: CycleGANRecipe, faces: FaceSpec = FACES, count: int = 4, seed:
     torch.manual_seed(seed)
     network = recipe.build(faces)
     return network, recipe.learner(network, faces, count)
+
+
+def objective_of(learner) -> CycleGANObjective:
+    """The objective that the recipe gave its learner."""
+    return learner._update.__self__
 
 
 def train(learner, batch: Batch, updates: range) -> list[dict[str, float]]:
@@ -196,7 +202,7 @@ def test_the_order_follows_from_seed_and_update_alone():
 
 def test_each_half_of_an_update_leaves_the_other_networks_alone():
     _, learner = fresh(TINY)
-    nets = list(learner.networks().values())
+    nets, objective = list(learner.networks().values()), objective_of(learner)
     generators, judges = nets[:2], nets[2:]
     v, n = domains(1).vis, domains(1).nir
 
@@ -207,7 +213,7 @@ def test_each_half_of_an_update_leaves_the_other_networks_alone():
         return [parameter.grad for network in networks for parameter in network.parameters()]
 
     before = snapshot(generators), snapshot(judges)
-    learner.update_generators(v, n, generators[1](n), generators[0](v))
+    objective.update_generators(v, n, generators[1](n), generators[0](v))
     assert all(gradient is None for gradient in gradients(judges))
     assert all(map(torch.equal, snapshot(judges), before[1]))
     assert all(gradient is not None for gradient in gradients(generators))
@@ -217,7 +223,7 @@ def test_each_half_of_an_update_leaves_the_other_networks_alone():
     for network in generators:
         network.zero_grad(set_to_none=True)
     before = snapshot(generators), snapshot(judges)
-    learner.update_discriminators(v, n, generators[1](n), generators[0](v))
+    objective.update_discriminators(v, n, generators[1](n), generators[0](v))
     assert all(gradient is None for gradient in gradients(generators))
     assert all(map(torch.equal, snapshot(generators), before[0]))
     assert all(gradient is not None for gradient in gradients(judges))

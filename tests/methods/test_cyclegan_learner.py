@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam
 
 from nferbench import Batch
-from nferbench_methods.gan.cyclegan_learner import CycleGANLearner
+from nferbench_methods.gan.cyclegan_learner import CycleGANObjective, cyclegan_learner
 from nferbench_methods.gan.losses import least_squares
+from nferbench_methods.gan.pool import ImagePool
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -46,20 +48,21 @@ class Score(nn.Module):
 
 
 SETTINGS = {
-    "betas": (0.5, 0.999),
-    "rate": lambda k: 1.0,
     "cycle_weight": 10.0,
     "identity_weight": 0.5,
-    "pool": 0,
     "jitter_ratio": 1.0,
     "tie_grey": False,
     "grey_source": False,
 }
 
 
-def stubbed(to_nir=0.0, to_vis=0.0, score=0.5, lr=0.0, **changes):
+def stubbed(to_nir=0.0, to_vis=0.0, score=0.5, lr=0.0, pool=0, **changes):
     nets = [Shift(*[by] * 3 if isinstance(by, float) else by) for by in (to_nir, to_vis)] + [Score(score), Score(score)]
-    return *nets, CycleGANLearner(*nets, lr=lr, **{**SETTINGS, **changes})
+    optimisers = [
+        Adam([*one.parameters(), *other.parameters()], lr=lr, betas=(0.5, 0.999)) for one, other in (nets[:2], nets[2:])
+    ]
+    objective = CycleGANObjective(*nets, *optimisers, ImagePool(pool), ImagePool(pool), **{**SETTINGS, **changes})
+    return *nets, cyclegan_learner(objective, lambda k: 1.0)
 
 
 def flat(vis: float = 0.5, nir: float = -0.2, count: int = 2) -> Batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nferbench import UsageError
 from nferbench_methods.diffusion.energy import frequency_energy, frequency_gradient
 from nferbench_methods.diffusion.filters import (
     high_pass,
@@ -12,6 +13,7 @@ from nferbench_methods.diffusion.filters import (
     low_pass,
     low_pass_transposed,
     resize_matrix,
+    shrink_factor,
 )
 
 KERNELS = ["linear", "bicubic", "box"]
@@ -111,3 +113,15 @@ def test_g_f_is_zero_at_the_source_and_blind_to_brightness():
     x = torch.randn(2, 3, 16, 16, dtype=torch.float64)
     assert not frequency_gradient(x, x, 4, "linear").any()
     assert frequency_gradient(x + 0.3, x, 4, "linear").abs().max() < 1e-13
+
+
+@pytest.mark.parametrize(("cells", "side", "n"), [(8, 256, 32), (8, 32, 4), (1, 2, 2), (16, 16, 1)])
+def test_n_is_the_side_of_a_cell(cells, side, n):
+    assert shrink_factor("row", cells, side) == n
+
+
+@pytest.mark.parametrize(("cells", "side"), [(5, 16), (32, 16)])
+def test_cells_that_do_not_divide_the_face_are_refused(cells, side):
+    with pytest.raises(UsageError) as caught:
+        shrink_factor("row", cells, side)
+    assert str(caught.value) == f"row: {cells} cells do not divide faces of {side} px; set cells to a divisor"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.optim import Adam
 
 from nferbench import Batch
-from nferbench_methods.gan.hifacegan_learner import HiFaceGANLearner
+from nferbench_methods.gan.hifacegan_learner import HiFaceGANObjective, hifacegan_learner
 from nferbench_methods.gan.multiscale import Judgement
 
 
@@ -41,19 +42,17 @@ class Slope(nn.Module):
 
 def stubbed(value=(0.2, 0.2, 0.2), w=0.0, perceptual=None, tie_grey=False, lr=0.1):
     generator, discriminator = Offset(value), Slope(w)
-    learner = HiFaceGANLearner(
+    objective = HiFaceGANObjective(
         generator,
         discriminator,
-        lr_generator=lr,
-        lr_discriminator=4 * lr,
-        betas=(0.0, 0.9),
-        rate=lambda k: 1.0,
+        Adam(generator.parameters(), lr=lr, betas=(0.0, 0.9)),
+        Adam(discriminator.parameters(), lr=4 * lr, betas=(0.0, 0.9)),
         feature_weight=10.0,
         perceptual_weight=10.0,
         perceptual=perceptual,
         tie_grey=tie_grey,
     )
-    return generator, discriminator, learner
+    return generator, discriminator, hifacegan_learner(objective, lambda k: 1.0)
 
 
 def constant_pair(nir: float) -> Batch:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import interpolate, softplus
+from torch.optim import Adam
 
 from nferbench import Batch, FaceSpec, UsageError
 from nferbench.contract.noise import ImageNoise
-from nferbench_methods.gan.pix2pix_learner import Pix2PixLearner
+from nferbench_methods.gan.pix2pix_learner import Pix2PixObjective, pix2pix_learner
 from nferbench_methods.pix2pix import Pix2Pix, Pix2PixRecipe, nferbench_translators
 
 TINY = Pix2PixRecipe(levels=4, width=4, discriminator_width=4, epochs=4)
@@ -31,6 +32,11 @@ def fresh(recipe: Pix2PixRecipe, faces: FaceSpec = FACES, count: int = 4, seed: 
     torch.manual_seed(seed)
     network = recipe.build(faces)
     return network, recipe.learner(network, faces, count)
+
+
+def objective_of(learner) -> Pix2PixObjective:
+    """The objective that the recipe gave its learner."""
+    return learner._update.__self__
 
 
 def train(learner, batch: Batch, updates: range):
@@ -182,8 +188,10 @@ class Slope(nn.Module):
 
 def stubbed(value=(-1.0, -1.0, -1.0), lr=0.1, tie_grey=False):
     generator, discriminator = Offset(value), Slope()
-    settings = {"betas": (0.5, 0.999), "rate": lambda k: 1.0, "l1_weight": 100.0, "jitter_ratio": 1.0}
-    return generator, discriminator, Pix2PixLearner(generator, discriminator, lr=lr, tie_grey=tie_grey, **settings)
+    optimisers = [Adam(network.parameters(), lr=lr, betas=(0.5, 0.999)) for network in (generator, discriminator)]
+    settings = {"l1_weight": 100.0, "jitter_ratio": 1.0, "tie_grey": tie_grey}
+    objective = Pix2PixObjective(generator, discriminator, *optimisers, **settings)
+    return generator, discriminator, pix2pix_learner(objective, lambda k: 1.0)
 
 
 def constant_pair(nir: float) -> Batch:
@@ -224,8 +232,8 @@ def test_both_images_of_a_pair_are_jittered_alike():
     vis = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     discriminator = Slope()
     _, learner = fresh(TINY)
-    learner._discriminator = discriminator
-    learner.step(Batch(vis, vis), torch.Generator().manual_seed(1), 0)
+    objective = replace(objective_of(learner), discriminator=discriminator)
+    objective.update(Batch(vis, vis), torch.Generator().manual_seed(1))
     _, real, _ = discriminator.shown
     assert torch.equal(real[:, :3], real[:, 3:])
     for moved, still in zip(real[:, :3], vis, strict=True):  # more than a flip
@@ -256,7 +264,7 @@ def test_channels_are_tied_only_when_the_recipe_says_so():
 
 def test_each_half_of_an_update_leaves_the_other_network_alone():
     network, learner = fresh(TINY)
-    batch = pairs(1)
+    batch, objective = pairs(1), objective_of(learner)
     discriminator = learner.networks()["discriminator"]
 
     def snapshot(module):
@@ -264,7 +272,7 @@ def test_each_half_of_an_update_leaves_the_other_network_alone():
 
     fake = network(batch.vis)
     before = snapshot(network), snapshot(discriminator)
-    learner.update_generator(batch.vis, batch.nir, fake)
+    objective.update_generator(batch.vis, batch.nir, fake)
     assert all(parameter.grad is None for parameter in discriminator.parameters())
     assert all(map(torch.equal, snapshot(discriminator), before[1]))
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -272,7 +280,7 @@ def test_each_half_of_an_update_leaves_the_other_network_alone():
 
     network.zero_grad(set_to_none=True)
     before = snapshot(network), snapshot(discriminator)
-    learner.update_discriminator(batch.vis, batch.nir, network(batch.vis))
+    objective.update_discriminator(batch.vis, batch.nir, network(batch.vis))
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(map(torch.equal, snapshot(network), before[0]))
     assert all(parameter.grad is not None for parameter in discriminator.parameters())

@@ -14,7 +14,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from nferbench import UsageError
+
 Kernel = Literal["linear", "bicubic", "box"]
+
+
+def shrink_factor(method: str, cells: int, side: int) -> int:
+    """N of a filter that keeps `cells` x `cells` values of a face of `side` x `side` pixels: side / cells.
+
+    Raises:
+        UsageError: `cells` does not divide `side`; the message begins with the name of the method.
+    """
+    if side % cells:
+        raise UsageError(f"{method}: {cells} cells do not divide faces of {side} px; set cells to a divisor")
+    return side // cells
 
 
 def low_pass(x: Tensor, n: int, kernel: Kernel) -> Tensor:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
-from torch.optim import Adam
+from torch.optim import Optimizer
 
-from nferbench import Batch, Learner
+from nferbench import Batch
+from nferbench_methods.gan.adversarial import AdversarialLearner
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import least_squares
 from nferbench_methods.gan.multiscale import Judgement
@@ -43,109 +45,71 @@ def feature_matching(fake: Sequence[Judgement], real: Sequence[Judgement]) -> Te
 
 
 @final
-class HiFaceGANLearner(Learner):
-    """One generator update, then one discriminator update on the same pairs with a new fake (authors' code).
+@dataclass(frozen=True, eq=False)
+class HiFaceGANObjective:
+    """One generator update, then one discriminator update on the same pairs with a new fake (authors' code)."""
 
-    Args:
-        generator: source (B, 3, H, W) in [0, 1] to target.
-        discriminator: source and target stacked on channels (B, 6, H, W) to judgements.
-        lr_generator: learning rate of the generator's Adam.
-        lr_discriminator: learning rate of the discriminator's Adam.
-        betas: of both Adam optimisers.
-        rate: learning rates of update k (0-based) as a multiple of the initial ones.
-        feature_weight: lambda_feat, of the matched features.
-        perceptual_weight: lambda_vgg, of the perceptual distance.
-        perceptual: images in [0, 1] to five maps; None leaves the term out.
-        tie_grey: show averaged, replicated channels of the output to all losses.
-    """
+    generator: nn.Module  # source (B, 3, H, W) in [0, 1] to target
+    discriminator: nn.Module  # source and target stacked on channels (B, 6, H, W) to judgements
+    generator_optimiser: Optimizer
+    discriminator_optimiser: Optimizer
+    feature_weight: float  # lambda_feat, of the matched features
+    perceptual_weight: float  # lambda_vgg, of the perceptual distance
+    perceptual: Features | None  # images in [0, 1] to five maps; None leaves the term out
+    tie_grey: bool  # show averaged, replicated channels of the output to all losses
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        *,
-        lr_generator: float,
-        lr_discriminator: float,
-        betas: tuple[float, float],
-        rate: Callable[[int], float],
-        feature_weight: float,
-        perceptual_weight: float,
-        perceptual: Features | None,
-        tie_grey: bool,
-    ) -> None:
-        self._generator = generator
-        self._discriminator = discriminator
-        self._generator_optimiser = Adam(generator.parameters(), lr=lr_generator, betas=betas)
-        self._discriminator_optimiser = Adam(discriminator.parameters(), lr=lr_discriminator, betas=betas)
-        self._rates = {self._generator_optimiser: lr_generator, self._discriminator_optimiser: lr_discriminator}
-        self._stateful: dict[str, nn.Module | Adam] = {
-            "generator": self._generator,
-            "discriminator": self._discriminator,
-            "generator_optimiser": self._generator_optimiser,
-            "discriminator_optimiser": self._discriminator_optimiser,
-        }
-        self._rate = rate
-        self._feature_weight = feature_weight
-        self._perceptual_weight = perceptual_weight
-        self._perceptual = perceptual
-        self._tie_grey = tie_grey
-
-    def step(self, batch: Batch, rng: Generator, k: int) -> Mapping[str, Tensor]:
-        self._generator.train()
-        self._discriminator.train()
-        for optimiser, lr in self._rates.items():
-            for group in optimiser.param_groups:
-                group["lr"] = lr * self._rate(k)
+    def update(self, batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
+        """Take one step of the generator, then one of the discriminator; pairs are flipped by `rng`."""
         pair = jitter(torch.cat([batch.vis, batch.nir], dim=1), rng, ratio=1)  # only flips, both images alike
         u, y = ((pair + 1) / 2).chunk(2, dim=1)
         return self.update_generator(u, y) | self.update_discriminator(u, y)
 
     def update_generator(self, u: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take one step on L_adv + lambda_feat L_FM + lambda_vgg L_VGG; images are in [0, 1]."""
-        self._discriminator.requires_grad_(False)
+        self.discriminator.requires_grad_(False)
         g = self._generate(u)
         fake, real = self._judge(u, g, y)
         losses = {
             "adversarial": adversarial_loss(fake),
-            "features": self._feature_weight * feature_matching(fake, real),
+            "features": self.feature_weight * feature_matching(fake, real),
         }
-        if self._perceptual is not None:
-            losses["perceptual"] = self._perceptual_weight * perceptual_loss(self._perceptual, g, y)
-        self._generator_optimiser.zero_grad(set_to_none=True)
+        if self.perceptual is not None:
+            losses["perceptual"] = self.perceptual_weight * perceptual_loss(self.perceptual, g, y)
+        self.generator_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        self._generator_optimiser.step()
+        self.generator_optimiser.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
     def update_discriminator(self, u: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take one step on L_D against what the generator, as it is now, makes of the sources; images are in [0, 1]."""
-        self._discriminator.requires_grad_(True)
+        self.discriminator.requires_grad_(True)
         with torch.no_grad():
             g = self._generate(u)
         loss = judging_loss(*self._judge(u, g, y))
-        self._discriminator_optimiser.zero_grad(set_to_none=True)
+        self.discriminator_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        self._discriminator_optimiser.step()
+        self.discriminator_optimiser.step()
         return {"discriminator": loss.detach()}
 
     def _generate(self, u: Tensor) -> Tensor:
-        g: Tensor = self._generator(u)
-        return g.mean(dim=1, keepdim=True).expand_as(g) if self._tie_grey else g
+        g: Tensor = self.generator(u)
+        return g.mean(dim=1, keepdim=True).expand_as(g) if self.tie_grey else g
 
     def _judge(self, u: Tensor, g: Tensor, y: Tensor) -> tuple[list[Judgement], list[Judgement]]:
         """Judgements of the fake and the real images from one forward, which advances the spectral norms once."""
         stacked = torch.cat([torch.cat([u, g], dim=1), torch.cat([u, y], dim=1)])
-        halves = [judgement.halves() for judgement in self._discriminator(stacked)]
+        halves = [judgement.halves() for judgement in self.discriminator(stacked)]
         return [fake for fake, _ in halves], [real for _, real in halves]
 
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._stateful.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._stateful.items():
-            part.load_state_dict(state[name])
-
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"generator": self._generator, "discriminator": self._discriminator}
-
-    def weights(self) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in self._generator.state_dict().items()}
+def hifacegan_learner(objective: HiFaceGANObjective, rate: Callable[[int], float]) -> AdversarialLearner:
+    """The learner of an objective; learning rates of update k (0-based) are `rate(k)` times the initial ones."""
+    return AdversarialLearner(
+        {"generator": objective.generator, "discriminator": objective.discriminator},
+        {
+            "generator_optimiser": objective.generator_optimiser,
+            "discriminator_optimiser": objective.discriminator_optimiser,
+        },
+        objective.update,
+        rate=rate,
+    )

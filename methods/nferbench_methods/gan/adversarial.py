@@ -1,0 +1,78 @@
+"""The learner of every adversarial training: what changes from update to update, whatever the losses are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, final
+
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from nferbench import Batch, Learner
+
+Update = Callable[[Batch, Generator], Mapping[str, Tensor]]
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold and give back."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> object: ...
+
+
+@final
+class AdversarialLearner(Learner):
+    """Train a generator and its opponents in turn.
+
+    A checkpoint holds every network, optimiser and further part under its name, so no two of them may share one.
+
+    Args:
+        networks: every network in training by name, the fitted one first and named "generator"; all are put in train
+            mode at every update.
+        optimisers: over the parameters of `networks`, by name.
+        update: one update of both sides: (batch, rng) to the losses by name, detached 0-d tensors.
+        rate: learning rate of update k (0-based) as a multiple of each optimiser's initial one.
+        further: what else changes from update to update (pools of images), by name.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        optimisers: Mapping[str, Optimizer],
+        update: Update,
+        *,
+        rate: Callable[[int], float],
+        further: Mapping[str, Stateful] = MappingProxyType({}),
+    ) -> None:
+        self._networks = networks
+        self._optimisers = optimisers
+        self._update = update
+        self._rate = rate
+        self._stateful: dict[str, Stateful] = {**networks, **optimisers, **further}
+        # Kept apart from the optimisers, whose groups hold the rate of the last update and come back with a checkpoint.
+        self._base_rates = {
+            name: [group["lr"] for group in optimiser.param_groups] for name, optimiser in optimisers.items()
+        }
+
+    def step(self, batch: Batch, rng: Generator, k: int) -> Mapping[str, Tensor]:
+        for network in self._networks.values():
+            network.train()
+        for name, optimiser in self._optimisers.items():
+            for group, base in zip(optimiser.param_groups, self._base_rates[name], strict=True):
+                group["lr"] = base * self._rate(k)
+        return self._update(batch, rng)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._stateful.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._stateful.items():
+            part.load_state_dict(state[name])
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return self._networks
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self._networks["generator"].state_dict().items()}
