@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
+from nferbench import Group, NetworkRecipe, Translator, hookimpl
 from nferbench_methods.diffusion.sr3_score import SR3_STEPS, SR3Recipe, gamma_schedule, told
+from nferbench_methods.diffusion.start import check_steps
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,8 +41,7 @@ class SR3(Translator):
     clamp_x0: bool = True  # clamp the predicted clean face to [-1, 1] in each step
 
     def __post_init__(self) -> None:
-        if self.steps is not None and not 2 <= self.steps <= SR3_STEPS:
-            raise UsageError(f"{self.name}: steps is {self.steps}; allowed: 2 to {SR3_STEPS}, or null for all")
+        check_steps(self.name, self.steps, SR3_STEPS)
 
     def networks(self) -> Mapping[str, NetworkRecipe]:
         return {"score": self.score}
