@@ -270,10 +270,11 @@ def test_training_learns_to_see_the_noise_and_to_follow_the_condition():
     losses = trained(learner, 0, 200)
     assert sum(losses[-50:]) / 50 < 0.4 < sqrt(2 / pi) < losses[0]
     network.load_state_dict(learner.weights())
-    held_out = pairs(6, 12345)
-    out = translate(SR3(score=recipe, steps=40), held_out.vis, network.eval(), range(6))
-    tones = torch.stack([out.mean((1, 2, 3)), held_out.nir.mean((1, 2, 3))])
-    assert torch.corrcoef(tones)[0, 1] > 0.8
+    held_out = pairs(16, 12345)
+    draws = 4  # of each face: one alone is noisy after so short a training
+    out = translate(SR3(score=recipe, steps=40), held_out.vis.repeat(draws, 1, 1, 1), network.eval(), range(16 * draws))
+    tones = torch.stack([out.mean((1, 2, 3)).view(draws, 16).mean(0), held_out.nir.mean((1, 2, 3))])
+    assert torch.corrcoef(tones)[0, 1] > 0.6  # 0.91 to 0.97 from eight starts
 
 
 def test_a_training_goes_on_from_its_state_to_the_bit():
