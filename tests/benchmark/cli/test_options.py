@@ -1,0 +1,46 @@
+"""Options that commands share are written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from nferbench.cli.app import app
+from nferbench.cli.options import RunOptions, taking_run_options
+
+
+def options(command: str) -> list[str]:
+    (found,) = (each for name, each in typer.main.get_command(app).commands.items() if name == command)  # type: ignore[attr-defined]
+    return [parameter.name for parameter in found.params]
+
+
+def test_run_and_plan_take_the_same_options_and_their_own() -> None:
+    shared = list(vars(RunOptions()))
+    assert options("run") == [*shared, "timeout", "allow_leaks", "yes"]
+    assert options("plan") == [*shared, "splits"]
+
+
+def test_a_command_gets_what_was_typed_and_defaults_for_the_rest() -> None:
+    seen: list[tuple[RunOptions, bool]] = []
+
+    @taking_run_options
+    def probe(chosen: RunOptions, loud: bool = False) -> None:
+        """A command."""
+        seen.append((chosen, loud))
+
+    probing = typer.Typer()
+    probing.command()(probe)
+    words = ["--methods", "none", "--set", "size=16", "--set", "folds=2", "--data-root", "A", "--jobs", "3", "--loud"]
+    assert CliRunner().invoke(probing, words).exit_code == 0
+    ((chosen, loud),) = seen
+    assert loud and (chosen.methods, chosen.change, chosen.data_root, chosen.jobs) == ("none", words[3:6:2], ["A"], 3)
+    assert (chosen.dataset, chosen.preset, chosen.plugin, chosen.workspace) == ("synthetic-hfe", None, [], Path("runs"))
+    assert CliRunner().invoke(probing, ["--jobs", "0"]).exit_code == 2
+    assert CliRunner().invoke(probing, [], env={"NFERBENCH_DATA": "B"}).exit_code == 0
+    assert seen[-1][0].data_root == ["B"]
+
+
+def test_one_list_is_not_shared_by_two_calls() -> None:
+    assert RunOptions().change is not RunOptions().change
