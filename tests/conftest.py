@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 # One thread a process, before anything loads torch: tests run side by side, and threads of all of them on the same
-# cores would wait for each other for minutes. Set in the environment, so that subprocesses have it too.
+# cores would wait for each other for minutes; where more are asked for, they at least wait without taking the cores.
+# Set in the environment, so that subprocesses have it too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture

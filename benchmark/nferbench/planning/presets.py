@@ -13,19 +13,19 @@ import yaml
 
 from nferbench.contract.errors import UsageError
 
-# What a preset may set by itself, and of which type each is.
-SETTINGS: dict[str, type] = {
-    "size": int,
-    "folds": int,
-    "division": str,
-    "seed": int,
-    "crop": str,
-    "register": bool,
-    "smooth": bool,
-    "detector": str,
-    "fer": str,
+# What a preset may set by itself, with what holds where none says anything; a value must be of the same type.
+SETTINGS: Mapping[str, int | str | bool] = {
+    "size": 256,
+    "folds": 5,
+    "division": "folds",
+    "seed": 0,
+    "crop": "given",
+    "register": False,
+    "smooth": False,
+    "detector": "given",
+    "fer": "resnet18",
 }
-SECTIONS = {"methods": "methods", "datasets": "data sets", "fer-models": "FER models", "detectors": "face detectors"}
+SECTIONS = ("methods", "datasets", "fer-models", "detectors")  # fields of what is registered, by its name
 ROWS = ("ablation", "rows")  # lists of variants, each known by its name
 LISTS = (*ROWS, "plugins")
 BASE = "base"

@@ -100,22 +100,10 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         for name in ("folds", "division", "seed", "fer", "detector", "crop")
         if getattr(request, name) is not None
     }
-    values: dict[str, Any] = {
-        "size": 256,
-        "folds": 5,
-        "division": "folds",
-        "seed": 0,
-        "crop": "given",
-        "register": False,
-        "smooth": False,
-        "detector": "given",
-        "fer": "resnet18",
-        **content,
-        **chosen,
-    }
-    for name, kind in SETTINGS.items():
-        if type(values[name]) is not kind:
-            problems.append(f"{name} must be a {kind.__name__}, not {values[name]!r}")
+    values: dict[str, Any] = {**SETTINGS, **content, **chosen}
+    for name, default in SETTINGS.items():
+        if type(values[name]) is not type(default):
+            problems.append(f"{name} must be a {type(default).__name__}, not {values[name]!r}")
     if isinstance(values["folds"], int) and values["folds"] < 2:
         problems.append(f"folds must be at least 2, not {values['folds']}")
     if isinstance(values["size"], int) and not 16 <= values["size"] <= 1024:
