@@ -21,8 +21,8 @@ from nferbench.cli.options import (
     Preset,
     Workspace,
 )
-from nferbench.cli.output import complain, reporter, say, tell_failures, tell_prepared
-from nferbench.cli.requests import default_jobs, setup_of
+from nferbench.cli.output import complain, reporter, say, tell_prepared
+from nferbench.cli.requests import default_jobs, settled, setup_of
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -51,15 +51,12 @@ def data_verify(
     """
     from nferbench.faces.verify import verify
     from nferbench.planning.plan import data_roots
-    from nferbench.planning.plugins import load_plugins
-    from nferbench.planning.settings import Request, resolve
+    from nferbench.planning.settings import Request
     from nferbench.workspace.files import file_name
     from nferbench.workspace.store import open_workspace
 
     request = Request(dataset, ("none",), "none", preset, detector=detector, crop=crop, changes=tuple(change))
-    settings = resolve(request, tell_failures(load_plugins(plugin)))
-    if settings.detector is not None:
-        settings.detector.ready()
+    settings, _ = settled(request, plugin)
     roots = data_roots(data_root, [settings.dataset])
     verdict = verify(settings.dataset, roots.get(settings.dataset.name), settings.size, settings.crop)
     for line in verdict.lines:
@@ -94,17 +91,13 @@ def data_prepare(
     """
     from nferbench.engine.runner import run_stages
     from nferbench.planning.plan import data_roots, faces_stage
-    from nferbench.planning.plugins import load_plugins
-    from nferbench.planning.settings import Request, resolve
+    from nferbench.planning.settings import Request
     from nferbench.workspace.stages import readable
     from nferbench.workspace.store import open_workspace
 
     store = open_workspace(workspace)
-    plugins = tell_failures(load_plugins(plugin))
     request = Request(dataset, ("none",), extra, preset, detector=detector, crop=crop, changes=tuple(change))
-    settings = resolve(request, plugins)
-    if settings.detector is not None:
-        settings.detector.ready()
+    settings, plugins = settled(request, plugin)
     sets = [each for each in (settings.dataset, settings.extra) if each is not None]
     roots = data_roots(data_root, sets)
     stages = [faces_stage(settings, each, roots, store)[0] for each in sets]
@@ -136,14 +129,11 @@ def data_landmarks(
     from nferbench.datasets.detected import Detected
     from nferbench.faces.landmark_files import write_landmarks
     from nferbench.planning.plan import data_roots
-    from nferbench.planning.plugins import load_plugins
-    from nferbench.planning.settings import Request, resolve
+    from nferbench.planning.settings import Request
 
-    plugins = tell_failures(load_plugins(plugin))
-    settings = resolve(Request(dataset, ("none",), "none", detector=detector, changes=tuple(change)), plugins)
+    settings, _ = settled(Request(dataset, ("none",), "none", detector=detector, changes=tuple(change)), plugin)
     if not isinstance(settings.dataset, Detected):
         raise UsageError("data landmarks needs a --detector that finds them (nferbench detectors lists all)")
-    settings.dataset.detector.ready()
     images = settings.dataset.inner
     root = data_roots(data_root, [images]).get(images.name)
     with typer.progressbar(length=1, label="finding faces", file=sys.stderr) as bar:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nferbench.engine.worker import Setup
     from nferbench.planning.plan import Work
     from nferbench.planning.plugins import Plugins
+    from nferbench.planning.settings import Request, Settings
     from nferbench.planning.status import Status
     from nferbench.workspace.store import Store
 
@@ -49,6 +50,18 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
     work = plan_work(settings, roots, store, lpips_identity(), only)
     setup = setup_of(store, roots, plugins, chosen.device, chosen.batch)
     return work, statuses(work, store), setup
+
+
+def settled(request: Request, plugin: Sequence[str]) -> tuple[Settings, Plugins]:
+    """The values of a request, once the detector that it names is ready, and what was registered."""
+    from nferbench.planning.plugins import load_plugins
+    from nferbench.planning.settings import resolve
+
+    plugins = tell_failures(load_plugins(plugin))
+    settings = resolve(request, plugins)
+    if settings.detector is not None:
+        settings.detector.ready()
+    return settings, plugins
 
 
 def setup_of(store: Store, roots: Mapping[str, Path], plugins: Plugins, device: str, batch: int) -> Setup:
