@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import final
@@ -21,13 +20,14 @@ FORMER = {
 
 
 @final
-class _FormerPaths(MetaPathFinder, Loader):
+class _FormerPaths:
     """Answers an import of a former path with the module itself, so that its classes exist once."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if fullname in FORMER else None
+        # No subclass of importlib.abc's finder and loader, which take longer to import than all that is here.
+        return ModuleSpec(fullname, self) if fullname in FORMER else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module(FORMER[spec.name])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from nferbench.cli.output import say
 
@@ -13,6 +12,8 @@ PACKAGES = ("nferbench", "torch", "torchvision", "diffusers", "lpips", "lpips-ja
 
 def doctor() -> None:
     """Show versions, devices, and which weight files are found or how to get them."""
+    from importlib.metadata import PackageNotFoundError, version
+
     from nferbench.weights import Found, inventory
 
     say(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
