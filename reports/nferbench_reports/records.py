@@ -197,8 +197,13 @@ def folder_of(workspace: Path, entry: Entry) -> Path:
 
 def missing_reason(workspace: Path, entry: Entry) -> str | None:
     """Why a stage has no result, in one line without a full stop; None where it is complete."""
-    if (folder_of(workspace, entry) / "stage.json").is_file():
-        return None
+    stored = folder_of(workspace, entry) / "stage.json"
+    if stored.is_file():
+        try:
+            mine = json.loads(stored.read_text(encoding="utf-8"))["key"] == entry.key
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"{stored.parent.name} is damaged; run the same 'nferbench run' again"
+        return None if mine else f"{stored.parent.name} holds the results of another stage; run 'nferbench run' again"
     path = workspace / "failures" / f"{entry.key}.json"
     if not path.is_file():
         return "not run yet"

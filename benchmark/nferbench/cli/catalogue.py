@@ -11,8 +11,10 @@ from nferbench.contract.errors import NferbenchError
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.contract.values import describe
 from nferbench.planning.plugins import Plugins
+from nferbench.planning.presets import read_preset
 from nferbench.planning.settings import Request, Settings, resolve
 
+GROUPS = {"ablation": "ablation", "rows": "variants"}  # sections of a preset, as --methods calls them
 LANDMARKS = 68  # points per face that sizes are given for
 
 
@@ -25,10 +27,11 @@ def method_rows(plugins: Plugins) -> list[tuple[str, ...]]:
 
 
 def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -> str:
-    """All methods and ablation rows at a preset as JSON, with their networks, sizes and who shares them."""
+    """All methods, ablation rows and variants at a preset as JSON, with their networks, sizes and who shares them."""
     from nferbench.engine.timing import parameters
 
-    names: tuple[str, ...] = ("all", "ablation") if _has_ablation(preset) else ("all",)
+    content = read_preset(preset).content
+    names = ("all", *(group for section, group in GROUPS.items() if content.get(section)))
     settings: Settings = resolve(Request(preset=preset, methods=names, changes=changes), plugins)
     users: dict[NetworkRecipe, list[str]] = defaultdict(list)
     for row in settings.rows:
@@ -90,12 +93,6 @@ def _ready(detector: FaceDetector) -> str:
     except NferbenchError as error:
         return str(error)
     return "yes"
-
-
-def _has_ablation(preset: str) -> bool:
-    from nferbench.planning.presets import read_preset
-
-    return bool(read_preset(preset).content.get("ablation"))
 
 
 def _yes(value: bool) -> str:

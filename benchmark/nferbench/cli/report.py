@@ -24,7 +24,8 @@ def report(
     from nferbench_reports import write_report
 
     written = write_report(workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset)
-    typer.echo(written.text)
+    for line in written.text.splitlines():
+        say(line)
     say("written: " + " ".join(str(path) for path in written.paths))
     if written.problems:
         raise typer.Exit(1)

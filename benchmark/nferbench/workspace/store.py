@@ -46,18 +46,22 @@ class Store:
         """The complete entry of a stage, or None where there is none.
 
         Raises:
-            DataError: an entry is there but is not what its stage.json says (a file missing or of another size).
+            DataError: an entry is there but is not what its stage.json says (a file missing or of another size), or it
+                is that of another stage, such as one that was moved by hand.
         """
         path = self.path(stage)
         try:
             info = json.loads((path / "stage.json").read_text("utf-8"))
             sizes = {name: file["bytes"] for name, file in info["files"].items()}
+            found_key = info["key"]
         except FileNotFoundError:
             if path.exists():
                 raise DataError(f"{path} has no stage.json") from None
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f"{path / 'stage.json'} cannot be read") from None
+        if found_key != key(stage):
+            raise DataError(f"{path} holds the results of another stage, {info.get('stage')}")
         for name, size in sizes.items():
             try:
                 found = (path / name).stat().st_size

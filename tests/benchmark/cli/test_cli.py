@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,6 +146,25 @@ def test_a_damaged_entry_is_set_aside_and_done_again(finished: Path, tmp_path: P
     text = bench(tmp_path, "none,toy-regression")
     assert "100 bytes where" in text and "set aside" in text
     assert numbers(tmp_path) == numbers(finished)
+
+
+def test_results_that_changed_places_are_done_again_and_never_exchanged(finished: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    first, second = sorted(copy.glob("quality/*-fold0-*"))
+    for source, target in ((first, tmp_path / "aside"), (second, first), (tmp_path / "aside", second)):
+        source.rename(target)
+    told = run("report", "--workspace", str(copy))
+    assert "holds the results of another stage" in told
+    again = bench(copy, "none,toy-regression")
+    assert again.count("holds the results of another stage") == 2 and "2 stages done, 0 not" in again
+    assert numbers(copy) == numbers(finished)
+
+
+def test_a_report_can_be_read_through_a_pipe_of_few_letters(finished: Path) -> None:
+    call = command("report", "--workspace", str(finished))
+    done = subprocess.run(call, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "±" in done.stdout.decode("latin-1") and "\\u2193" in done.stdout.decode("latin-1")  # an arrow
 
 
 def test_plan_says_why_a_stage_would_run(finished: Path) -> None:

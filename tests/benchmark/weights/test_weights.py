@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,16 @@ def test_missing_weights_say_where_they_were_looked_for_and_how_to_get_them(home
     assert inventory() == [result]
     with pytest.raises(UsageError, match="pip install toy-weights"):
         require("toy")
+
+
+def test_a_user_without_a_home_has_caches_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    assert searching.cache_directory().is_relative_to(tempfile.gettempdir())
+    assert isinstance(find("vgg19"), Found | Missing)
 
 
 def test_unknown_weights_are_an_error_with_the_nearest_name(home: Path) -> None:

@@ -75,6 +75,17 @@ def test_a_damaged_entry_is_an_error_and_can_be_set_aside(tmp_path: Path, damage
     assert store.find(stage()) is None
 
 
+def test_entries_that_changed_places_are_not_used_for_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first, second = filled(store, stage()), filled(store, stage(size=64))
+    first.rename(tmp_path / "aside")
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    for one, other in ((stage(), "64px"), (stage(size=64), "32px")):
+        with pytest.raises(DataError, match=f"holds the results of another stage, faces toy-{other}"):
+            store.find(one)
+
+
 def test_a_change_that_keeps_the_size_is_seen_by_verify(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = filled(store, stage())
