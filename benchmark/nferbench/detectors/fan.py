@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from nferbench.contract.detector import Detection, FaceDetector
 from nferbench.contract.errors import UsageError
 from nferbench.contract.hookspecs import hookimpl
-from nferbench.weights.searching import hub_directory
+from nferbench.weights import hub_directory
 
 if TYPE_CHECKING:
     import numpy as np

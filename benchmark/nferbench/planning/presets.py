@@ -64,7 +64,7 @@ def read_preset(name: str) -> Preset:
     while name:
         path = _path_of(name, chain[-1][1].parent if chain else Path())
         chain.append((name, path))
-        if path in [earlier for _, earlier in chain[:-1]]:
+        if path.resolve() in [earlier.resolve() for _, earlier in chain[:-1]]:
             raise UsageError(f"preset {path} builds on itself: {' -> '.join(name for name, _ in chain)}")
         contents.append(_read(path))
         name = contents[-1].pop(BASE, "")

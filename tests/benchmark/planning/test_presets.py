@@ -145,12 +145,13 @@ def test_a_plugin_s_own_sizes_are_those_of_the_nearest_preset_that_comes_along(t
         ("base: quik\n", "unknown preset 'quik'; did you mean 'quick'?"),
         ("base: other.yaml\n", "other.yaml cannot be read"),
         ("base: mine.yaml\n", "builds on itself"),
+        ("base: ../{here}/mine.yaml\n", "builds on itself"),
         ("base: [quick]\n", "'base' must be a str"),
         ("base: quick\nmethod: {}\n", "unknown section 'method'; did you mean 'methods'?"),
     ],
 )
 def test_a_bad_base_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
-    mine = written(tmp_path, "mine.yaml", text)
+    mine = written(tmp_path, "mine.yaml", text.replace("{here}", tmp_path.name))
     with pytest.raises(UsageError) as caught:
         settings(mine)
     assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
