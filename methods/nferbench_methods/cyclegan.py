@@ -69,7 +69,8 @@ class CycleGANRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
-        from nferbench_methods.gan.cyclegan_learner import CycleGANObjective, cyclegan_learner
+        from nferbench_methods.gan.adversarial import AdversarialLearner
+        from nferbench_methods.gan.cyclegan_objective import CycleGANObjective
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
         from nferbench_methods.gan.pool import ImagePool
         from nferbench_methods.gan.schedule import linear_decay
@@ -84,15 +85,26 @@ class CycleGANRecipe(NetworkRecipe):
         inverse = self.build(faces).to(device)
         generating = chain(network.parameters(), inverse.parameters())
         judging = chain(nir_discriminator.parameters(), vis_discriminator.parameters())
+        networks = {
+            "generator": network,
+            "inverse": inverse,
+            "nir_discriminator": nir_discriminator,
+            "vis_discriminator": vis_discriminator,
+        }
+        optimisers = {
+            "generator_optimiser": Adam(generating, lr=self.lr, betas=self.betas),
+            "discriminator_optimiser": Adam(judging, lr=self.lr, betas=self.betas),
+        }
+        pools = {"nir_pool": ImagePool(self.pool), "vis_pool": ImagePool(self.pool)}
         objective = CycleGANObjective(
             generator=network,
             inverse=inverse,
             nir_discriminator=nir_discriminator,
             vis_discriminator=vis_discriminator,
-            generator_optimiser=Adam(generating, lr=self.lr, betas=self.betas),
-            discriminator_optimiser=Adam(judging, lr=self.lr, betas=self.betas),
-            nir_pool=ImagePool(self.pool),
-            vis_pool=ImagePool(self.pool),
+            generator_optimiser=optimisers["generator_optimiser"],
+            discriminator_optimiser=optimisers["discriminator_optimiser"],
+            nir_pool=pools["nir_pool"],
+            vis_pool=pools["vis_pool"],
             cycle_weight=self.cycle_weight,
             identity_weight=self.identity_weight,
             jitter_ratio=self.jitter,
@@ -100,8 +112,12 @@ class CycleGANRecipe(NetworkRecipe):
             grey_source=self.grey_source,
         )
         decay = self.epochs // 2
-        return cyclegan_learner(
-            objective, lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay)
+        return AdversarialLearner(
+            networks,
+            optimisers,
+            objective.update,
+            rate=lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay),
+            further=pools,
         )
 
     def updates(self, pairs: int) -> int:

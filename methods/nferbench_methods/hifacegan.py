@@ -84,7 +84,8 @@ class HiFaceGANRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
-        from nferbench_methods.gan.hifacegan_learner import HiFaceGANObjective, hifacegan_learner
+        from nferbench_methods.gan.adversarial import AdversarialLearner
+        from nferbench_methods.gan.hifacegan_objective import HiFaceGANObjective
         from nferbench_methods.gan.multiscale import MultiscaleDiscriminator
         from nferbench_methods.gan.replenishment import initialise
         from nferbench_methods.gan.schedule import linear_decay
@@ -93,11 +94,14 @@ class HiFaceGANRecipe(NetworkRecipe):
         discriminator = MultiscaleDiscriminator(width=self.discriminator_width)
         initialise(discriminator)
         discriminator.to(next(network.parameters()).device)
+        optimisers = {
+            "generator_optimiser": Adam(network.parameters(), lr=self.lr_generator, betas=self.betas),
+            "discriminator_optimiser": Adam(discriminator.parameters(), lr=self.lr_discriminator, betas=self.betas),
+        }
         objective = HiFaceGANObjective(
             generator=network,
             discriminator=discriminator,
-            generator_optimiser=Adam(network.parameters(), lr=self.lr_generator, betas=self.betas),
-            discriminator_optimiser=Adam(discriminator.parameters(), lr=self.lr_discriminator, betas=self.betas),
+            **optimisers,
             feature_weight=self.feature_weight,
             perceptual_weight=self.perceptual_weight,
             perceptual=pretrained_vgg19() if self.perceptual == "vgg19" else None,
@@ -106,8 +110,11 @@ class HiFaceGANRecipe(NetworkRecipe):
         # The authors lower the rates at the end of an epoch, so that one more epoch has the full rate and the last one
         # 1 / decay of it.
         decay = max(1, 2 * self.epochs // 5)
-        return hifacegan_learner(
-            objective, lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay + 1, decay - 1)
+        return AdversarialLearner(
+            {"generator": network, "discriminator": discriminator},
+            optimisers,
+            objective.update,
+            rate=lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay + 1, decay - 1),
         )
 
     def updates(self, pairs: int) -> int:

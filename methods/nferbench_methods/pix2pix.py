@@ -66,25 +66,32 @@ class Pix2PixRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
+        from nferbench_methods.gan.adversarial import AdversarialLearner
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
-        from nferbench_methods.gan.pix2pix_learner import Pix2PixObjective, pix2pix_learner
+        from nferbench_methods.gan.pix2pix_objective import Pix2PixObjective
         from nferbench_methods.gan.schedule import linear_decay
 
         discriminator = PatchDiscriminator(6, width=self.discriminator_width)
         initialise(discriminator)
         discriminator.to(next(network.parameters()).device)
+        optimisers = {
+            "generator_optimiser": Adam(network.parameters(), lr=self.lr, betas=self.betas),
+            "discriminator_optimiser": Adam(discriminator.parameters(), lr=self.lr, betas=self.betas),
+        }
         objective = Pix2PixObjective(
             generator=network,
             discriminator=discriminator,
-            generator_optimiser=Adam(network.parameters(), lr=self.lr, betas=self.betas),
-            discriminator_optimiser=Adam(discriminator.parameters(), lr=self.lr, betas=self.betas),
+            **optimisers,
             l1_weight=self.l1_weight,
             jitter_ratio=self.jitter,
             tie_grey=self.tie_grey,
         )
         decay = self.epochs // 2
-        return pix2pix_learner(
-            objective, lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay)
+        return AdversarialLearner(
+            {"generator": network, "discriminator": discriminator},
+            optimisers,
+            objective.update,
+            rate=lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay),
         )
 
     def updates(self, pairs: int) -> int:

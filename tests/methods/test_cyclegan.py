@@ -15,7 +15,7 @@ from nferbench import Batch, FaceSpec, UsageError
 from nferbench.contract.noise import ImageNoise
 from nferbench.engine.fitting import _order
 from nferbench_methods.cyclegan import CycleGAN, CycleGANRecipe, nferbench_translators
-from nferbench_methods.gan.cyclegan_learner import CycleGANObjective
+from nferbench_methods.gan.cyclegan_objective import CycleGANObjective
 
 TINY = CycleGANRecipe(width=2, blocks=1, discriminator_width=2, pool=2, epochs=4)
 FACES = FaceSpec(size=24)

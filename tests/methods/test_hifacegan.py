@@ -13,7 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from nferbench import Batch, FaceSpec, UsageError
 from nferbench.contract.noise import ImageNoise
-from nferbench_methods.gan.hifacegan_learner import HiFaceGANObjective
+from nferbench_methods.gan.hifacegan_objective import HiFaceGANObjective
 from nferbench_methods.hifacegan import HiFaceGAN, HiFaceGANRecipe, nferbench_translators
 
 TINY = HiFaceGANRecipe(width=2, halvings=2, discriminator_width=4, perceptual="none", epochs=5)

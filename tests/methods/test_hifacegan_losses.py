@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import conv2d, max_pool2d
 
 from nferbench import UsageError, weights
-from nferbench_methods.gan.hifacegan_learner import adversarial_loss, feature_matching, judging_loss
+from nferbench_methods.gan.hifacegan_objective import adversarial_loss, feature_matching, judging_loss
 from nferbench_methods.gan.multiscale import Judgement
 from nferbench_methods.gan.vgg import VGG19Features, perceptual_loss, pretrained_vgg19
 

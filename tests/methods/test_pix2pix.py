@@ -14,7 +14,8 @@ from torch.optim import Adam
 
 from nferbench import Batch, FaceSpec, UsageError
 from nferbench.contract.noise import ImageNoise
-from nferbench_methods.gan.pix2pix_learner import Pix2PixObjective, pix2pix_learner
+from nferbench_methods.gan.adversarial import AdversarialLearner
+from nferbench_methods.gan.pix2pix_objective import Pix2PixObjective
 from nferbench_methods.pix2pix import Pix2Pix, Pix2PixRecipe, nferbench_translators
 
 TINY = Pix2PixRecipe(levels=4, width=4, discriminator_width=4, epochs=4)
@@ -191,7 +192,9 @@ def stubbed(value=(-1.0, -1.0, -1.0), lr=0.1, tie_grey=False):
     optimisers = [Adam(network.parameters(), lr=lr, betas=(0.5, 0.999)) for network in (generator, discriminator)]
     settings = {"l1_weight": 100.0, "jitter_ratio": 1.0, "tie_grey": tie_grey}
     objective = Pix2PixObjective(generator, discriminator, *optimisers, **settings)
-    return generator, discriminator, pix2pix_learner(objective, lambda k: 1.0)
+    networks = {"generator": generator, "discriminator": discriminator}
+    named = dict(zip(("generator_optimiser", "discriminator_optimiser"), optimisers, strict=True))
+    return generator, discriminator, AdversarialLearner(networks, named, objective.update, rate=lambda k: 1.0)
 
 
 def constant_pair(nir: float) -> Batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -12,7 +12,6 @@ from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
 from nferbench import Batch
-from nferbench_methods.gan.adversarial import AdversarialLearner
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import discriminator_loss, generator_loss
 
@@ -59,16 +58,3 @@ class Pix2PixObjective:
         torch.autograd.backward(adversarial + l1)
         self.generator_optimiser.step()
         return {"adversarial": adversarial.detach(), "l1": l1.detach()}
-
-
-def pix2pix_learner(objective: Pix2PixObjective, rate: Callable[[int], float]) -> AdversarialLearner:
-    """The learner of an objective; learning rates of update k (0-based) are `rate(k)` times the initial ones."""
-    return AdversarialLearner(
-        {"generator": objective.generator, "discriminator": objective.discriminator},
-        {
-            "generator_optimiser": objective.generator_optimiser,
-            "discriminator_optimiser": objective.discriminator_optimiser,
-        },
-        objective.update,
-        rate=rate,
-    )

@@ -8,7 +8,8 @@ from torch import nn
 from torch.optim import Adam
 
 from nferbench import Batch
-from nferbench_methods.gan.hifacegan_learner import HiFaceGANObjective, hifacegan_learner
+from nferbench_methods.gan.adversarial import AdversarialLearner
+from nferbench_methods.gan.hifacegan_objective import HiFaceGANObjective
 from nferbench_methods.gan.multiscale import Judgement
 
 
@@ -42,17 +43,21 @@ class Slope(nn.Module):
 
 def stubbed(value=(0.2, 0.2, 0.2), w=0.0, perceptual=None, tie_grey=False, lr=0.1):
     generator, discriminator = Offset(value), Slope(w)
+    optimisers = {
+        "generator_optimiser": Adam(generator.parameters(), lr=lr, betas=(0.0, 0.9)),
+        "discriminator_optimiser": Adam(discriminator.parameters(), lr=4 * lr, betas=(0.0, 0.9)),
+    }
     objective = HiFaceGANObjective(
         generator,
         discriminator,
-        Adam(generator.parameters(), lr=lr, betas=(0.0, 0.9)),
-        Adam(discriminator.parameters(), lr=4 * lr, betas=(0.0, 0.9)),
+        **optimisers,
         feature_weight=10.0,
         perceptual_weight=10.0,
         perceptual=perceptual,
         tie_grey=tie_grey,
     )
-    return generator, discriminator, hifacegan_learner(objective, lambda k: 1.0)
+    networks = {"generator": generator, "discriminator": discriminator}
+    return generator, discriminator, AdversarialLearner(networks, optimisers, objective.update, rate=lambda k: 1.0)
 
 
 def constant_pair(nir: float) -> Batch:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from nferbench import Batch
-from nferbench_methods.gan.cyclegan_learner import CycleGANObjective, cyclegan_learner
+from nferbench_methods.gan.adversarial import AdversarialLearner
+from nferbench_methods.gan.cyclegan_objective import CycleGANObjective
 from nferbench_methods.gan.losses import least_squares
 from nferbench_methods.gan.pool import ImagePool
 
@@ -61,8 +62,12 @@ def stubbed(to_nir=0.0, to_vis=0.0, score=0.5, lr=0.0, pool=0, **changes):
     optimisers = [
         Adam([*one.parameters(), *other.parameters()], lr=lr, betas=(0.5, 0.999)) for one, other in (nets[:2], nets[2:])
     ]
-    objective = CycleGANObjective(*nets, *optimisers, ImagePool(pool), ImagePool(pool), **{**SETTINGS, **changes})
-    return *nets, cyclegan_learner(objective, lambda k: 1.0)
+    pools = [ImagePool(pool), ImagePool(pool)]
+    objective = CycleGANObjective(*nets, *optimisers, *pools, **{**SETTINGS, **changes})
+    networks = dict(zip(("generator", "inverse", "nir_discriminator", "vis_discriminator"), nets, strict=True))
+    named = dict(zip(("generator_optimiser", "discriminator_optimiser"), optimisers, strict=True))
+    further = dict(zip(("nir_pool", "vis_pool"), pools, strict=True))
+    return *nets, AdversarialLearner(networks, named, objective.update, rate=lambda k: 1.0, further=further)
 
 
 def flat(vis: float = 0.5, nir: float = -0.2, count: int = 2) -> Batch:

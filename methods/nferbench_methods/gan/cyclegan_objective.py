@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -12,7 +12,6 @@ from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
 from nferbench import Batch, grey, luma
-from nferbench_methods.gan.adversarial import AdversarialLearner
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import least_squares
 from nferbench_methods.gan.pool import ImagePool
@@ -91,22 +90,3 @@ class CycleGANObjective:
     def _to_nir(self, x: Tensor) -> Tensor:
         y: Tensor = self.generator(x)
         return grey(y) if self.tie_grey else y
-
-
-def cyclegan_learner(objective: CycleGANObjective, rate: Callable[[int], float]) -> AdversarialLearner:
-    """The learner of an objective; learning rates of update k (0-based) are `rate(k)` times the initial ones."""
-    return AdversarialLearner(
-        {
-            "generator": objective.generator,
-            "inverse": objective.inverse,
-            "nir_discriminator": objective.nir_discriminator,
-            "vis_discriminator": objective.vis_discriminator,
-        },
-        {
-            "generator_optimiser": objective.generator_optimiser,
-            "discriminator_optimiser": objective.discriminator_optimiser,
-        },
-        objective.update,
-        rate=rate,
-        further={"nir_pool": objective.nir_pool, "vis_pool": objective.vis_pool},
-    )

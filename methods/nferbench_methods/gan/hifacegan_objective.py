@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -12,7 +12,6 @@ from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
 from nferbench import Batch
-from nferbench_methods.gan.adversarial import AdversarialLearner
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import least_squares
 from nferbench_methods.gan.multiscale import Judgement
@@ -100,16 +99,3 @@ class HiFaceGANObjective:
         stacked = torch.cat([torch.cat([u, g], dim=1), torch.cat([u, y], dim=1)])
         halves = [judgement.halves() for judgement in self.discriminator(stacked)]
         return [fake for fake, _ in halves], [real for _, real in halves]
-
-
-def hifacegan_learner(objective: HiFaceGANObjective, rate: Callable[[int], float]) -> AdversarialLearner:
-    """The learner of an objective; learning rates of update k (0-based) are `rate(k)` times the initial ones."""
-    return AdversarialLearner(
-        {"generator": objective.generator, "discriminator": objective.discriminator},
-        {
-            "generator_optimiser": objective.generator_optimiser,
-            "discriminator_optimiser": objective.discriminator_optimiser,
-        },
-        objective.update,
-        rate=rate,
-    )
