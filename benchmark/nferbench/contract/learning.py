@@ -9,10 +9,13 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from nferbench.contract.captured import CapturedLoss
 from nferbench.contract.fer import FERLearner, LabelledBatch
 from nferbench.contract.translator import Batch, Learner
 
 Loss = Callable[[Any, Generator], Mapping[str, Tensor]]
+
+CAPTURED_BELOW = 30_000_000  # parameters; a GPU computes larger networks for longer than it takes to launch kernels
 
 
 @final
@@ -27,6 +30,8 @@ class GradientLearner(Learner, FERLearner):
         ema: decay of the running average of the weights, with diffusers' warm-up min(ema, (1 + k) / (10 + k)) so
             that a short training does not keep its initial weights; 0 keeps none and the raw weights are the result.
         clip: largest norm of the gradient; 0 does not clip.
+        pure: whether all that `loss` does happens on the device of the batch and follows from batch, rng and weights
+            alone, without a number read back or kept in Python; a GPU then replays it for small networks.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class GradientLearner(Learner, FERLearner):
         rate: Callable[[int], float] | None = None,
         ema: float = 0.0,
         clip: float = 0.0,
+        pure: bool = False,
     ) -> None:
         self._network = network
         self._optimiser = optimiser
@@ -46,19 +52,30 @@ class GradientLearner(Learner, FERLearner):
         self._clip = clip
         self._base_rates = [group["lr"] for group in optimiser.param_groups]
         self._average: Any = None
+        self._captured: CapturedLoss | None = None
+        on_gpu = next(network.parameters()).is_cuda
+        if on_gpu and pure and sum(parameter.numel() for parameter in network.parameters()) < CAPTURED_BELOW:
+            self._captured = CapturedLoss(network, loss)
+        if on_gpu:
+            for group in optimiser.param_groups:
+                if "fused" in group:  # one kernel for all weights
+                    group.update(fused=True, foreach=False)
         if ema:
             from diffusers.training_utils import EMAModel
 
-            self._average = EMAModel(network.parameters(), decay=ema)
+            self._average = EMAModel(network.parameters(), decay=ema, foreach=on_gpu)
 
     def step(self, batch: Batch | LabelledBatch, rng: Generator, k: int) -> Mapping[str, Tensor]:
         self._network.train()
         if self._rate is not None:
             for group, base in zip(self._optimiser.param_groups, self._base_rates, strict=True):
                 group["lr"] = base * self._rate(k)
-        terms = self._loss(batch, rng)
-        self._optimiser.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()  # type: ignore[union-attr]
+        if self._captured is not None:
+            terms = self._captured(batch, rng)
+        else:
+            terms = self._loss(batch, rng)
+            self._optimiser.zero_grad(set_to_none=True)
+            sum(terms.values()).backward()  # type: ignore[union-attr]
         if self._clip:
             clip_grad_norm_(self._network.parameters(), self._clip)
         self._optimiser.step()

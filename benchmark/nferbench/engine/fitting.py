@@ -18,6 +18,7 @@ from nferbench.contract.translator import Batch, NetworkRecipe
 from nferbench.contract.values import describe
 from nferbench.engine.artifacts import prepared_faces
 from nferbench.engine.context import Context
+from nferbench.engine.placing import placed
 from nferbench.engine.training import sample_order, train
 from nferbench.faces.prepared import PreparedFaces, pairs
 from nferbench.workspace.stages import TrainNetwork, key, readable
@@ -43,7 +44,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
 
     seed = derive_seed(key(stage))
     torch.manual_seed(seed)
-    network = stage.recipe.build(stage.faces.spec()).to(context.device)
+    network = placed(stage.recipe.build(stage.faces.spec()), context.device)
     learner = stage.recipe.learner(network, stage.faces.spec(), len(vis_rows))
     updates = stage.recipe.updates(len(vis_rows))
     folder = context.store.partial(stage)

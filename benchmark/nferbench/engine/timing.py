@@ -6,7 +6,7 @@ Runs in a process of its own (`preflight`), so that the command line never loads
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe
 from nferbench.datasets.detected import Detected
 from nferbench.engine.execute import device_name
+from nferbench.engine.placing import placed
 from nferbench.engine.scoring import pixel_scores
 from nferbench.engine.translating import build
 from nferbench.engine.worker import Setup
@@ -144,7 +145,7 @@ def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float
 
 def _update_seconds(stage: TrainNetwork, device: torch.device) -> float:
     spec = stage.faces.spec()
-    network = build(stage.recipe, spec).to(device)
+    network = placed(build(stage.recipe, spec), device)
     learner = stage.recipe.learner(network, spec, 100)
     large = sum(parameter.numel() for parameter in network.parameters()) > LARGE
     size = min(stage.recipe.batch_size, 2) if large and device.type == "cpu" else stage.recipe.batch_size
@@ -160,7 +161,7 @@ def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -
     recipes = stage.translator.networks()
     clocks = {}
     for role, need in zip(sorted(recipes), stage.networks, strict=True):
-        network = build(recipes[role], need.faces.spec()).requires_grad_(False).eval().to(device)
+        network = placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device)
         clocks[role] = _Clocked(network, device)
     count = min(setup.batch, 8) if device.type == "cpu" else setup.batch
     size = stage.source.size
@@ -201,16 +202,23 @@ class _Clocked(nn.Module):
         self.calls += 1
         if self.calls == 1:
             self._began = time.perf_counter()
-        if self.real >= 2 and isinstance(self._answer, Tensor) and time.perf_counter() - self._began > BUDGET:
+        if self.real >= 2 and time.perf_counter() - self._began > BUDGET:
             if self.stopped is None:
                 _synchronise(self._device)
                 self.stopped = time.perf_counter()
             source = args[0]
-            return self._answer + 0 * source.sum() if source.requires_grad else self._answer
+            return _each(self._answer, lambda x: x + 0 * source.sum() if source.requires_grad else x)
         self.real += 1
         answer = self.network(*args, **kwargs)
-        self._answer = answer.detach() if isinstance(answer, Tensor) else answer
+        self._answer = _each(answer, Tensor.detach)
         return answer
+
+
+def _each(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """What a network answered, one tensor or several, with each tensor changed."""
+    if isinstance(answer, tuple):
+        return tuple(_each(part, change) for part in answer)
+    return change(answer) if isinstance(answer, Tensor) else answer
 
 
 def _score_seconds(stage: ScoreTranslation, device: torch.device) -> float:

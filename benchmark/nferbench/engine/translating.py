@@ -23,6 +23,7 @@ from nferbench.engine.artifacts import (
     write_faces,
 )
 from nferbench.engine.context import Context
+from nferbench.engine.placing import placed
 from nferbench.faces.prepared import pairs, rows_of
 from nferbench.workspace.files import write_bytes
 from nferbench.workspace.stages import Translate, readable
@@ -114,8 +115,7 @@ def fitted(stage: Translate, context: Context) -> dict[str, nn.Module]:
         entry = entry_of(need, context)
         network = build(need.recipe, need.faces.spec())
         network.load_state_dict(load_file(entry.path / "weights.safetensors"))
-        network.requires_grad_(False).eval().to(context.device)
-        networks[role] = network
+        networks[role] = placed(network.requires_grad_(False).eval(), context.device)
     return networks
 
 

@@ -75,7 +75,7 @@ class DomainRecipe(NetworkRecipe):
             return {"domain": cross_entropy(logits, domain)}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps)
+        return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps, pure=True)
 
     def updates(self, pairs: int) -> int:
         return self.steps

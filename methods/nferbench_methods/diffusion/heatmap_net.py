@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import final
 
 import torch
@@ -94,10 +95,15 @@ def mirror(images: Tensor, landmarks: Tensor, which: Tensor) -> tuple[Tensor, Te
         landmarks: (B, 68, 2).
         which: (B,) bool.
     """
-    swapped = landmarks[:, list(MIRRORED_68)]
+    swapped = landmarks[:, _partners(landmarks.device)]
     swapped = torch.stack([images.shape[-1] - 1 - swapped[..., 0], swapped[..., 1]], dim=-1)
     images = torch.where(which[:, None, None, None], images.flip(-1), images)
     return images, torch.where(which[:, None, None], swapped, landmarks)
+
+
+@cache
+def _partners(device: torch.device) -> Tensor:
+    return torch.tensor(MIRRORED_68, device=device)
 
 
 def heat_map_error(maps: Tensor, targets: Tensor, foreground: float) -> Tensor:

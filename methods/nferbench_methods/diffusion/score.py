@@ -102,7 +102,7 @@ class ScoreRecipe(NetworkRecipe):
             return terms
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=0.0)
-        return GradientLearner(network, optimiser, loss, ema=self.ema)
+        return GradientLearner(network, optimiser, loss, ema=self.ema, pure=True)
 
     def updates(self, pairs: int) -> int:
         return self.steps

@@ -89,7 +89,7 @@ class SR3Recipe(NetworkRecipe):
             predicted = network(torch.cat([vis, noisy], dim=1), level.to(nir.dtype))
             return {"noise": (eps - predicted).abs().pow(self.p).mean()}
 
-        return GradientLearner(network, Adam(network.parameters(), lr=self.lr), loss, ema=self.ema)
+        return GradientLearner(network, Adam(network.parameters(), lr=self.lr), loss, ema=self.ema, pure=True)
 
     def updates(self, pairs: int) -> int:
         return self.steps

@@ -93,7 +93,7 @@ class TimeUNet(nn.Module):
         if checkpointing:
             self.net.enable_gradient_checkpointing()
         zero_initialise(self.net)
-        self.to(memory_format=torch.channels_last)  # faster on GPUs and CPUs
+        self.to(memory_format=torch.channels_last)  # faster on CPUs
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Apply the network.

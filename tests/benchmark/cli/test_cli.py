@@ -260,8 +260,6 @@ def test_two_runs_on_one_workspace_do_not_harm_each_other(finished: Path, tmp_pa
     ],
 )
 def test_bad_use_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
-    if "cuda" in arguments and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     text = run("run", "--workspace", str(tmp_path), *arguments, code=2)
     assert message in text
     assert len([line for line in text.splitlines() if line.startswith("error: ")]) == 1

@@ -103,7 +103,8 @@ def test_a_user_without_a_home_has_caches_all_the_same(monkeypatch: pytest.Monke
     def nowhere(path: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name in ("XDG_CACHE_HOME", "TORCH_HOME", "NFERBENCH_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "expanduser", nowhere)
     assert searching.cache_directory().is_relative_to(tempfile.gettempdir())
     assert isinstance(find("vgg19"), Found | Missing)
