@@ -24,6 +24,7 @@ from nferbench.engine.scoring import pixel_scores
 from nferbench.engine.training import sample_order, train
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
+from nferbench.workspace.unfinished import Unfinished
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FACES = 4  # faces a batch
@@ -127,7 +128,8 @@ def training(name: str, translator: Translator, role: str, spec: FaceSpec) -> No
 
     def loop() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            train(learner, batch_of, order, updates, 0, DEVICE, Path(folder))
+            left = Unfinished(Path(folder), "", "", Path(folder))
+            train(lambda: learner, batch_of, order, updates, 0, DEVICE, left)
 
     def bare() -> None:
         for k in range(updates):

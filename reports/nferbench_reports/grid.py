@@ -71,7 +71,7 @@ def choose(faces: pd.DataFrame, test_subjects: Sequence[str], classes: Sequence[
 
 def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "comparison") -> str | None:
     """Draw the grid of a record's rows in a table to a PNG file; return None, or why there is nothing to draw."""
-    if reason := missing_reason(workspace, record.faces):
+    if reason := missing_reason(workspace, record.faces, "faces.csv", "images.npy"):
         return f"the prepared faces: {reason}"
     folder = folder_of(workspace, record.faces)
     faces = read_table(folder / "faces.csv", ("id", "modality", "subject", "expression", "pair"))
@@ -112,7 +112,7 @@ def _test_subjects(workspace: Path, record: Record) -> list[str]:
         for entry in _fold(row):
             for name in ("faces.csv", "scores.csv", "predictions.csv"):
                 path = folder_of(workspace, entry) / name
-                if missing_reason(workspace, entry) is None and path.is_file():
+                if path.is_file() and missing_reason(workspace, entry, name) is None:
                     table = read_table(path, ("subject",))
                     if not isinstance(table, Missing):
                         return sorted(set(table["subject"]))
@@ -123,7 +123,7 @@ def _translated(workspace: Path, row: Row, examples: Sequence[Example]) -> list[
     entry = next((fold.translation for fold in row.folds if fold.fold == FOLD), None)
     if entry is None:
         return [Missing("not part of the run") for _ in examples]
-    if reason := missing_reason(workspace, entry):
+    if reason := missing_reason(workspace, entry, "faces.csv", "images.npy"):
         return [Missing(reason) for _ in examples]
     faces: Outcome = read_table(folder_of(workspace, entry) / "faces.csv", ("id",))
     images = _images(folder_of(workspace, entry))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -195,15 +197,29 @@ def folder_of(workspace: Path, entry: Entry) -> Path:
     return next(stored.parent.glob(f"*-{entry.key[:12]}"), stored)
 
 
-def missing_reason(workspace: Path, entry: Entry) -> str | None:
-    """Why a stage has no result, in one line without a full stop; None where it is complete."""
+def missing_reason(workspace: Path, entry: Entry, *files: str) -> str | None:
+    """Why a stage has no result, in one line without a full stop; None where it is complete.
+
+    Args:
+        workspace: where it lies.
+        entry: the stage.
+        files: those of its files that will be read; each must be what was written.
+    """
     stored = folder_of(workspace, entry) / "stage.json"
-    if stored.is_file():
+    if stored.exists() or stored.parent.is_file():
+        name = stored.parent.name
         try:
-            mine = json.loads(stored.read_text(encoding="utf-8"))["key"] == entry.key
-        except (OSError, ValueError, KeyError, TypeError):
-            return f"{stored.parent.name} is damaged; run the same 'nferbench run' again"
-        return None if mine else f"{stored.parent.name} holds the results of another stage; run 'nferbench run' again"
+            info = json.loads(stored.read_text(encoding="utf-8"))
+            written = {file: str(info["files"][file]["sha256"]) for file in files}
+            mine = info["key"] == entry.key
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return f"{name} is damaged; run the same 'nferbench run' again"
+        if not mine:
+            return f"{name} holds the results of another stage; run 'nferbench run' again"
+        changed = [file for file in files if _sha256(stored.parent / file) != written[file]]
+        if changed:
+            return f"{name}/{changed[0]} is not what was written; try 'nferbench verify --set-aside', then 'nferbench run'"
+        return None
     path = workspace / "failures" / f"{entry.key}.json"
     if not path.is_file():
         return "not run yet"
@@ -211,12 +227,27 @@ def missing_reason(workspace: Path, entry: Entry) -> str | None:
         failure = json.loads(path.read_text(encoding="utf-8"))
         parts = [str(failure["status"]), str(failure.get("reason") or "")]
         stage = str(failure.get("stage") or "")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"failed; failures/{path.name} is damaged"
     reason = ": ".join(" ".join(part.split()).rstrip(".") for part in parts if part.strip())
     if parts[0] == "waiting" and parts[1]:
         return " ".join(parts[1].split()).rstrip(".")  # already names the stage that failed and how
     return f"{reason} ({stage})" if stage else reason
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        state = path.stat()
+        return _hashed(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=None)
+def _hashed(path: Path, state: tuple[int, ...]) -> str:
+    """The checksum of a file; what changes when the file does is part of the question."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> Record:

@@ -66,7 +66,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:
 
 
 def _read(workspace: Path, entry: Entry, name: str, columns: tuple[str, ...]) -> Outcome:
-    reason = missing_reason(workspace, entry)
+    reason = missing_reason(workspace, entry, name)
     return Missing(reason) if reason else read_table(folder_of(workspace, entry) / name, (*IDENTITY, *columns))
 
 

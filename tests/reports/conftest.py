@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,12 +35,23 @@ class Workspace:
                 writer.writeheader()
                 writer.writerows(rows)
         (folder / "stage.json").write_text(json.dumps({"key": key, "result": result}))
-        return {"key": key, "path": f"stages/{key}"}
+        return self.sealed({"key": key, "path": f"stages/{key}"})
+
+    def sealed(self, stage: Stage) -> Stage:
+        """Note the checksums of what a stage holds now."""
+        path = self.root / stage["path"] / "stage.json"
+        files = {
+            file.name: {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+            for file in path.parent.iterdir()
+            if file != path
+        }
+        path.write_text(json.dumps({**json.loads(path.read_text()), "files": files}))
+        return stage
 
     def images(self, stage: Stage, images: np.ndarray) -> Stage:
         """Add the images of a stage."""
         np.save(self.root / stage["path"] / "images.npy", images)
-        return stage
+        return self.sealed(stage)
 
     def missing(self, key: str, status: str = "", reason: str = "", stage: str = "") -> Stage:
         """A stage without a result, with the reason if one is given."""

@@ -140,6 +140,8 @@ def test_nothing_to_draw_is_a_reason_not_an_error(workspace: Any, faces: dict[st
     assert reason() == "the prepared faces: not run yet"
     (workspace.root / faces["path"] / "images.npy").write_bytes(b"no array")
     workspace.record([], faces=faces)
+    assert "faces-done/images.npy is not what was written" in str(reason())
+    workspace.sealed(faces)
     assert reason() == "faces-done/images.npy is damaged (ValueError)"
 
 

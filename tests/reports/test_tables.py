@@ -113,10 +113,21 @@ def test_damaged_results_are_missing_ones(workspace: Any) -> None:
     broken.write_text("id,subject,expression,predicted\n1,a,anger,anger,one too many\n2,b\n")
     strange = workspace.root / row["folds"][1]["fer"]["path"] / "predictions.csv"
     strange.write_text("id,subject,expression,predicted\n1,a,anger,boredom\n")
+    for fold in row["folds"]:
+        workspace.sealed(fold["fer"])
     workspace.record([row])
     accuracy = cell(compared(workspace), "m", "accuracy")
     assert accuracy.pooled is None
     assert "fold 0" in accuracy.note and "'boredom' is not a class" in accuracy.note
+
+
+def test_a_changed_digit_is_no_number(workspace: Any) -> None:
+    quality = [workspace.quality(f"q{i}", "a", [(0.1, 20, 0.5, 62, 0.9)]) for i in range(2)]
+    workspace.record([workspace.row("m", "gan", quality=quality)])
+    path = workspace.root / quality[1]["path"] / "scores.csv"
+    path.write_text(path.read_text().replace(",20,", ",30,"))
+    psnr = cell(compared(workspace), "m", "psnr")
+    assert psnr.pooled == 20 and "q1/scores.csv is not what was written" in psnr.note
 
 
 def test_identical_images_have_an_infinite_psnr_and_no_deviation(workspace: Any) -> None:

@@ -17,6 +17,7 @@ from nferbench.cli.output import complain
 from nferbench.cli.plan import plan
 from nferbench.cli.report import report
 from nferbench.cli.run import run
+from nferbench.cli.verify import verify
 from nferbench.contract.errors import NferbenchError
 
 INTERRUPTED = 130  # exit code after Ctrl-C
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data, name="data")
-for command in (run, plan, report, lists.methods, lists.datasets, lists.fer_models, lists.detectors, doctor):
+for command in (run, plan, report, lists.methods, lists.datasets, lists.fer_models, lists.detectors, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

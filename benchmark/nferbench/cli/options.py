@@ -49,6 +49,10 @@ class RunOptions:
     detector: Detector = None
     crop: Crop = None
     change: Change = field(default_factory=list)
+    again: Annotated[
+        str,
+        typer.Option(help="Do the results of these rows, recognisers or data sets, and all that needs them, again."),
+    ] = ""
     plugin: Plugin = field(default_factory=list)
     workspace: Workspace = Path("runs")
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where there is a GPU.")] = (

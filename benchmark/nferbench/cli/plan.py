@@ -20,9 +20,9 @@ def plan(
     """List every stage with its state and the reason it would run, and what the rest will cost."""
     from nferbench.engine.preflight import preflight
     from nferbench.planning.costs import estimate
-    from nferbench.workspace.store import open_workspace
+    from nferbench.workspace.store import read_workspace
 
-    store = open_workspace(chosen.workspace)
+    store = read_workspace(chosen.workspace)
     work, states, setup = planned(chosen, store)
     for note in work.notes:
         say(f"note: {note}")

@@ -57,6 +57,9 @@ class LiveReporter:
     def progress(self, stage: Stage, done: int, total: int) -> None:
         self._progress.update(self._tasks[stage], completed=done, total=total)
 
+    def told(self, stage: Stage, text: str) -> None:
+        self._console.print(f"note: {readable(stage)}: {text}", markup=False, highlight=False)
+
     def ended(self, stage: Stage, finished: Finished) -> None:
         self._progress.advance(self._all)
         if stage in self._tasks:
@@ -96,6 +99,9 @@ class PlainReporter:
         if now - self._spoken.get(stage, now) >= QUIET_SECONDS:
             self._spoken[stage] = now
             self._print(f"          {readable(stage)}: {done} of {total}")
+
+    def told(self, stage: Stage, text: str) -> None:
+        self._print(f"note: {readable(stage)}: {text}")
 
     def ended(self, stage: Stage, finished: Finished) -> None:
         self._ended += 1

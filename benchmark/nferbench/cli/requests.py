@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nferbench.cli.output import tell_failures
+from nferbench.cli.output import say, tell_failures
 from nferbench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ CHECKPOINT = 30.0  # seconds between two checkpoints of a training
 def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup]:
     """All stages of a request with their state, and what workers have to know."""
     from nferbench.metrics.perceptual import lpips_identity
+    from nferbench.planning.again import again, changed_code
     from nferbench.planning.plan import data_roots, plan_work
     from nferbench.planning.plugins import load_plugins
     from nferbench.planning.settings import Request, resolve
@@ -49,7 +50,10 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
     roots = data_roots(chosen.data_root, sets)
     work = plan_work(settings, roots, store, lpips_identity(), only)
     setup = setup_of(store, roots, plugins, chosen.device, chosen.batch)
-    return work, statuses(work, store), setup
+    states = again(work, statuses(work, store), _items(chosen.again))
+    for note in changed_code(work, states):
+        say(f"note: {note}")
+    return work, states, setup
 
 
 def settled(request: Request, plugin: Sequence[str]) -> tuple[Settings, Plugins]:

@@ -70,7 +70,10 @@ def run(
         typer.confirm("start?", abort=True)
     for state in to_run:
         if state.state == "damaged":
-            say(f"{state.reason}; set aside in {store.set_aside(state.stage).parent}, doing it again")
+            say(f"{state.reason}; set aside as {store.set_aside(state.stage)}, doing it again")
+        elif state.state == "again":
+            store.set_aside(state.stage, "replaced")
+            store.discard(state.stage)
     stages = [state.stage for state in to_run]
     with reporter(stages) as show:
         outcome = run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=guard)

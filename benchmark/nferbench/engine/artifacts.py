@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +14,12 @@ from nferbench.contract.dataset import Face
 from nferbench.contract.errors import DataError
 from nferbench.engine.context import Context
 from nferbench.faces.prepared import PreparedFaces, read_prepared
+from nferbench.workspace.entries import DESCRIPTION, Entry, read_entry, verify
 from nferbench.workspace.stages import PrepareFaces, Stage, Translate, readable
-from nferbench.workspace.store import Entry, verify
 
 
 def entry_of(stage: Stage, context: Context) -> Entry:
-    """The complete entry of a stage that this one needs, its content checked once a process.
+    """The complete entry of a stage that this one needs, its content checked whenever it may have changed.
 
     Raises:
         DataError: it is gone, or a file has changed since it was written; a damaged entry is set aside.
@@ -29,16 +28,22 @@ def entry_of(stage: Stage, context: Context) -> Entry:
     if entry is None:
         raise DataError(f"{readable(stage)} is not in the workspace any more; start the run again")
     try:
-        _check(entry.path, entry.info["created"])
+        _verified(entry.path, _state(entry))
     except DataError as error:
         aside = context.store.set_aside(stage)
         raise DataError(f"{error}; set aside as {aside}, start the run again to do it anew") from None
     return entry
 
 
+def _state(entry: Entry) -> tuple[tuple[int, ...], ...]:
+    """What changes whenever a file of an entry does."""
+    found = [(entry.path / name).stat() for name in (DESCRIPTION, *entry.info["files"])]
+    return tuple((each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found)
+
+
 @lru_cache(maxsize=4096)
-def _check(path: Path, created: str) -> None:
-    verify(Entry(path, json.loads((path / "stage.json").read_text("utf-8"))))
+def _verified(path: Path, state: tuple[tuple[int, ...], ...]) -> None:
+    verify(read_entry(path))
 
 
 def prepared_faces(stage: PrepareFaces, context: Context) -> PreparedFaces:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import torch
 
+from nferbench.planning.code import code_of, foreign
+from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
+from nferbench.workspace.unfinished import Unfinished
 
 EVALUATION_BATCH = 32  # faces scored or recognised at a time; fixed, so that no setting can move a last digit
 
@@ -23,3 +26,8 @@ class Context:
     batch: int  # images translated at a time; halved when the device runs out of memory
     checkpoint_seconds: float = 30.0
     progress: Callable[[int, int], None] = lambda done, total: None
+    tell: Callable[[str], None] = print  # a line on what a user should know
+
+    def unfinished(self, stage: Stage) -> Unfinished:
+        """What an earlier attempt at a stage left."""
+        return self.store.unfinished(stage, foreign(code_of(stage)))

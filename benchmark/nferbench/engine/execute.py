@@ -13,9 +13,10 @@ from nferbench.engine.recognising import recognise
 from nferbench.engine.scoring import score_faces
 from nferbench.engine.translating import translate_faces
 from nferbench.faces.prepare import BLOCKS, prepare
+from nferbench.planning.code import code_of
 from nferbench.planning.costs import cost_key
-from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
-from nferbench.workspace.store import Entry
+from nferbench.workspace.entries import Entry
+from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, key
 
 
 def execute(stage: Stage, context: Context) -> Entry:
@@ -39,7 +40,7 @@ def execute(stage: Stage, context: Context) -> Entry:
             "units": result["units"],
             "resumed": resumed,
         }
-        made_with = {"torch": torch.__version__, "device": device_name(context.device)}
+        made_with = {"torch": torch.__version__, "device": device_name(context.device), "code": code_of(stage)}
         return context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
 
 
@@ -55,6 +56,7 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
             stage.crop,
             folder,
             context.progress,
+            key=key(stage),
             register=stage.register,
             smooth=stage.smooth,
         )

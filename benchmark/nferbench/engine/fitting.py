@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from nferbench.contract import pixels
 from nferbench.contract.errors import DataError, DivergedError
 from nferbench.contract.noise import derive_seed
-from nferbench.contract.translator import Batch, NetworkRecipe
+from nferbench.contract.translator import Batch, Learner, NetworkRecipe
 from nferbench.contract.values import describe
 from nferbench.engine.artifacts import prepared_faces
 from nferbench.engine.context import Context
@@ -43,27 +43,35 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         return Batch(pixels.to_float(resident(vis)), pixels.to_float(resident(nir)), *points)
 
     seed = derive_seed(key(stage))
-    torch.manual_seed(seed)
-    network = placed(stage.recipe.build(stage.faces.spec()), context.device)
-    learner = stage.recipe.learner(network, stage.faces.spec(), len(vis_rows))
     updates = stage.recipe.updates(len(vis_rows))
-    folder = context.store.partial(stage)
-    train(
-        learner,
+
+    parameters = 0
+
+    def fresh() -> Learner:
+        nonlocal parameters
+        torch.manual_seed(seed)
+        network = placed(stage.recipe.build(stage.faces.spec()), context.device)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        return stage.recipe.learner(network, stage.faces.spec(), len(vis_rows))
+
+    unfinished = context.unfinished(stage)
+    learner = train(
+        fresh,
         batch_of,
         _order(stage.recipe, len(vis_rows), seed),
         updates,
         seed,
         context.device,
-        folder,
+        unfinished,
         progress=context.progress,
+        tell=context.tell,
         checkpoint_seconds=context.checkpoint_seconds,
     )
     weights = {name: value.cpu().contiguous() for name, value in learner.weights().items()}
     if bad := [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]:
         raise DivergedError(f"{readable(stage)}: weights are not finite after training ({bad[0]})")
-    save_file(weights, folder / "weights.safetensors", {"recipe": json.dumps(describe(stage.recipe))})
-    return {"updates": updates, "pairs": len(vis_rows), "parameters": _count(network), "units": updates}
+    save_file(weights, unfinished.folder / "weights.safetensors", {"recipe": json.dumps(describe(stage.recipe))})
+    return {"updates": updates, "pairs": len(vis_rows), "parameters": parameters, "units": updates}
 
 
 def _order(recipe: NetworkRecipe, pairs: int, seed: int) -> Callable[[int], np.ndarray]:
@@ -89,7 +97,3 @@ def _points(
     landmarks = prepared.landmarks
     vis_points, nir_points = (torch.from_numpy(np.array(landmarks[rows])).to(context.device) for rows in (vis, nir))
     return vis_points, nir_points
-
-
-def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

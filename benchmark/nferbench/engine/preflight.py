@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from nferbench.contract.errors import NferbenchError, UsageError
-from nferbench.engine.worker import Setup
+from nferbench.contract.errors import DataError, NferbenchError, UsageError
+from nferbench.engine.worker import Setup, die_with
 from nferbench.planning.costs import Preflight
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
-from nferbench.workspace.files import write_json
+from nferbench.workspace.files import read_json, write_json
+from nferbench.workspace.stages import KINDS
 from nferbench.workspace.store import Store
 
 PATIENCE = 120.0  # seconds that timing one network, translator or recogniser may take before all timing stops
-KINDS = ("faces", "networks", "translations", "quality", "recognition")
 
 
 def preflight(work: Work, states: Sequence[Status], setup: Setup, store: Store, *, timed: bool) -> Preflight:
@@ -61,28 +62,31 @@ def preflight(work: Work, states: Sequence[Status], setup: Setup, store: Store, 
         process.kill()
         process.join()
     if timed:
-        path = store.workspace / "cache" / "seconds.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, result.seconds)
+        with suppress(OSError):  # a workspace that can only be read
+            path = store.workspace / "cache" / "seconds.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, result.seconds)
     return result
 
 
 def _known(store: Store) -> dict[str, float]:
     """Seconds per unit by cost key: what finished stages took, else what an earlier preflight measured."""
     try:
-        known = json.loads((store.workspace / "cache" / "seconds.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        known = {}
+        stored = read_json(store.workspace / "cache" / "seconds.json")
+    except (FileNotFoundError, DataError):
+        stored = {}
+    known = {name: float(value) for name, value in stored.items() if type(value) in (int, float) and value >= 0}
     for kind in KINDS:
         for entry in store.entries(kind):
             cost = entry.info.get("cost", {})
             if cost.get("units") and not cost.get("resumed"):
                 known[cost["key"]] = cost["seconds"] / cost["units"]
-    return {str(name): float(value) for name, value in known.items()}
+    return known
 
 
 def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asked, which ends this one
+    die_with(os.getppid())
     try:
         from nferbench.planning.plugins import import_file
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from nferbench.contract import pixels
 from nferbench.contract.dataset import Face
@@ -44,27 +45,30 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
 
     # The same seed for every row of the table: they differ in the extra set alone.
     seed = derive_seed("recognise", stage.seed, stage.fold.index)
-    torch.manual_seed(seed)
-    network = stage.fer.build(stage.faces.size, len(classes)).to(context.device)
-    learner = stage.fer.learner(network, len(labels))
+
+    def built() -> nn.Module:
+        torch.manual_seed(seed)
+        return stage.fer.build(stage.faces.size, len(classes)).to(context.device)
 
     def batch_of(rows: np.ndarray) -> LabelledBatch:
         index = torch.from_numpy(rows).to(context.device)
         return LabelledBatch(pixels.to_float(pool[index]), labels[index])
 
     updates = stage.fer.updates(len(labels))
-    folder = context.store.partial(stage)
-    train(
-        learner,
+    unfinished = context.unfinished(stage)
+    learner = train(
+        lambda: stage.fer.learner(built(), len(labels)),
         batch_of,
         sample_order(len(labels), stage.fer.batch_size, seed),
         updates,
         seed,
         context.device,
-        folder,
+        unfinished,
         progress=context.progress,
+        tell=context.tell,
         checkpoint_seconds=context.checkpoint_seconds,
     )
+    network = built()
     network.load_state_dict(learner.weights())
     network.eval()
     table = []
@@ -85,7 +89,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
                         "predicted": classes[answer],
                     }
                 )
-    write_table(folder / "predictions.csv", table)
+    write_table(unfinished.folder / "predictions.csv", table)
     return {"training": len(labels), "test": len(table), "classes": list(classes), "units": updates}
 
 

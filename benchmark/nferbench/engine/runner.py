@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
-from nferbench.engine.worker import Finished, Progress, Setup, serve
+from nferbench.engine.worker import Finished, Progress, Setup, Told, serve
 from nferbench.machine.gpus import gpu_count
 from nferbench.workspace.stages import Stage, readable
 from nferbench.workspace.store import Store
@@ -24,6 +24,8 @@ class Reporter(Protocol):
     def started(self, stage: Stage) -> None: ...
 
     def progress(self, stage: Stage, done: int, total: int) -> None: ...
+
+    def told(self, stage: Stage, text: str) -> None: ...
 
     def ended(self, stage: Stage, finished: Finished) -> None: ...
 
@@ -85,7 +87,9 @@ def run_stages(
 
     try:
         while pending or any(worker.stage for worker in workers):
-            for stage in [stage for stage in pending if any(need in failed for need in stage.needs())]:
+            for stage in list(pending):  # each follows what it needs, so that what waits for a waiting one waits too
+                if not any(need in failed for need in stage.needs()):
+                    continue
                 del pending[stage]
                 need = next(need for need in stage.needs() if need in failed)
                 cause = failed[need]
@@ -136,7 +140,12 @@ def _talking(workers: Sequence[_Worker]) -> list[_Worker]:
     if not busy:
         return []
     ready = wait([worker.connection for worker in busy] + [worker.process.sentinel for worker in busy], timeout=0.5)
-    return [worker for worker in busy if worker.connection in ready or worker.process.sentinel in ready]
+    # A process that a worker forked keeps pipe and sentinel open when the worker is dead; so it is asked for as well.
+    return [
+        worker
+        for worker in busy
+        if worker.connection in ready or worker.process.sentinel in ready or not worker.process.is_alive()
+    ]
 
 
 def _listen(worker: _Worker, reporter: Reporter, end: Callable[[Stage, Finished], None], store: Store) -> None:
@@ -148,6 +157,8 @@ def _listen(worker: _Worker, reporter: Reporter, end: Callable[[Stage, Finished]
             message = worker.connection.recv()
             if isinstance(message, Progress):
                 reporter.progress(stage, message.done, message.total)
+            elif isinstance(message, Told):
+                reporter.told(stage, message.text)
             elif isinstance(message, Finished):
                 worker.stage = None
                 end(stage, message)

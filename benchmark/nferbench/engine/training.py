@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,22 +17,26 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from nferbench.contract.errors import DivergedError
+from nferbench.contract.errors import DataError, DivergedError
 from nferbench.contract.noise import derive_seed
+from nferbench.contract.printable import one_line
+from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
+from nferbench.workspace.unfinished import Unfinished
 
 LOG_POINTS = 200  # rows of a whole training's loss log
 
-B = TypeVar("B", contravariant=True)
 
-
-class Steps(Protocol[B]):
+class Steps(Protocol):
     """What the loop asks of a learner (`nferbench.Learner` and `nferbench.FERLearner` both give it)."""
 
-    def step(self, batch: B, rng: Generator, k: int) -> Mapping[str, Tensor]: ...
+    def step(self, batch: Any, rng: Generator, k: int) -> Mapping[str, Tensor]: ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+L = TypeVar("L", bound=Steps)
 
 
 def sample_order(samples: int, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
@@ -62,34 +65,40 @@ def sample_order(samples: int, batch_size: int, seed: int) -> Callable[[int], np
 
 
 def train(
-    learner: Steps[B],
-    batch_of: Callable[[np.ndarray], B],
+    fresh: Callable[[], L],
+    batch_of: Callable[[np.ndarray], Any],
     order: Callable[[int], np.ndarray],
     updates: int,
     seed: int,
     device: torch.device,
-    folder: Path,
+    unfinished: Unfinished,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[str], None] = print,
     checkpoint_seconds: float = 30.0,
-) -> None:
-    """Run all updates of a learner; write losses.csv and, now and then, a checkpoint into `folder`.
+) -> L:
+    """Run all updates of a learner; write losses.csv and, now and then, a checkpoint.
 
     Args:
-        learner: fresh, on `device`.
+        fresh: makes the learner, on `device`, always the same.
         batch_of: row numbers to a batch on the device.
         order: k to the row numbers of update k.
         updates: how many.
         seed: of this training.
-        folder: where a previous attempt may have left a checkpoint.
+        device: where it happens.
+        unfinished: where a previous attempt may have left a checkpoint.
         progress: called with (updates done, updates).
+        tell: called with a line on what a user should know.
         checkpoint_seconds: time between checkpoints; stretched so that writing them takes at most 1/20 of the time.
+
+    Returns:
+        The learner after its last update.
 
     Raises:
         DivergedError: a loss became NaN or infinite.
+        OSError: a checkpoint cannot be written.
     """
-    checkpoint = folder / "checkpoint.pt"
-    start, log = _resume(learner, checkpoint, device)
+    learner, start, log = _resume(fresh, updates, unfinished, device, tell)
     rng = Generator(device)
     interval = max(1, math.ceil(updates / LOG_POINTS))
     saved = time.monotonic()
@@ -110,35 +119,38 @@ def train(
             progress(done, updates)
         if due and done < updates:
             began = time.monotonic()
-            _save(checkpoint, {"done": done, "log": log, "learner": learner.state_dict()})
+            write_checkpoint(unfinished, done, {"log": log, "learner": learner.state_dict()})
             saved = time.monotonic()
             patience = max(checkpoint_seconds, 20 * (saved - began))
-    _write_log(folder / "losses.csv", log)
+    _write_log(unfinished.folder / "losses.csv", log)
+    return learner
 
 
-def _resume(learner: Steps[Any], checkpoint: Path, device: torch.device) -> tuple[int, list[dict[str, float]]]:
-    if not checkpoint.exists():
-        return 0, []
+def _resume(
+    fresh: Callable[[], L], updates: int, unfinished: Unfinished, device: torch.device, tell: Callable[[str], None]
+) -> tuple[L, int, list[dict[str, float]]]:
+    """The learner to go on with, how many updates it has had, and their log."""
     try:
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        done, log, learned = state["done"], state["log"], state["learner"]
-    except Exception as error:  # whatever a damaged file makes torch raise: the training starts anew
-        checkpoint.unlink()
-        print(
-            f"checkpoint {checkpoint} cannot be read ({type(error).__name__}); starting this training anew", flush=True
-        )
-        return 0, []
-    learner.load_state_dict(learned)
-    return done, log
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    aside = path.with_name("checkpoint.new")
-    with aside.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+        found = read_checkpoint(unfinished, device)
+    except DataError as error:
+        tell(f"checkpoint not used, {error}; kept in {unfinished.put_aside()}, starting anew")
+        found = None
+    learner = fresh()
+    if found is None:
+        return learner, 0, []
+    done, state = found
+    try:
+        if done > updates:
+            raise ValueError(f"{done} of {updates} updates")
+        log = [dict(row) for row in state["log"]]
+        learner.load_state_dict(state["learner"])
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # whatever a state of another layout makes a learner raise
+        reason = one_line(str(error)) or type(error).__name__
+        tell(f"checkpoint of another layout ({reason}); kept in {unfinished.put_aside()}, starting anew")
+        return fresh(), 0, []
+    return learner, done, log
 
 
 def _write_log(path: Path, log: list[dict[str, float]]) -> None:

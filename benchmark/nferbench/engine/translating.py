@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,8 @@ from nferbench.engine.artifacts import (
 from nferbench.engine.context import Context
 from nferbench.engine.placing import placed
 from nferbench.faces.prepared import pairs, rows_of
-from nferbench.workspace.files import write_bytes
 from nferbench.workspace.stages import Translate, readable
+from nferbench.workspace.unfinished import Mark, Unfinished
 
 
 def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
@@ -44,9 +43,9 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     if not rows:
         raise DataError(f"{readable(stage)}: no VIS faces to translate")
     chosen = [prepared.faces[row] for row in rows]
-    folder = context.store.partial(stage)
+    unfinished = context.unfinished(stage)
     size = stage.source.size
-    output, done = _open_output(folder, (len(rows), size, size, 3))
+    output, done, so_far = _open_output(unfinished, (len(rows), size, size, 3), context.tell)
     networks = fitted(stage, context)
     batch = context.batch
     context.progress(done, len(rows))
@@ -64,12 +63,14 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
             batch //= 2
             torch.cuda.empty_cache()
             continue
-        output[here] = pixels.to_uint8(images).cpu().numpy()
+        faces = pixels.to_uint8(images).cpu().numpy()
+        output[here] = faces
         output.flush()
+        so_far.update(faces.data)
         done += len(seeds)
-        write_bytes(folder / "checkpoint.json", json.dumps({"done": done}).encode())
+        unfinished.write(Mark(done, so_far.hexdigest()))
         context.progress(done, len(rows))
-    write_faces(folder / "faces.csv", chosen)
+    write_faces(unfinished.folder / "faces.csv", chosen)
     return {"images": len(rows), "units": len(rows)}
 
 
@@ -126,19 +127,24 @@ def build(recipe: NetworkRecipe, spec: FaceSpec) -> nn.Module:
     return network
 
 
-def _open_output(folder: Path, shape: tuple[int, ...]) -> tuple[np.memmap[Any, Any], int]:
-    """The array that a translation fills, and how many of its rows a previous attempt has filled already."""
-    path, mark = folder / "images.npy", folder / "checkpoint.json"
+def _open_output(
+    unfinished: Unfinished, shape: tuple[int, ...], tell: Callable[[str], None]
+) -> tuple[np.memmap[Any, Any], int, Any]:
+    """The array that a translation fills, how many of its rows a previous attempt has filled, and their hash so far."""
+    path = unfinished.folder / "images.npy"
     try:
-        done = int(json.loads(mark.read_text("utf-8"))["done"])
-        output = np.lib.format.open_memmap(path, mode="r+")
-        if output.shape == shape and output.dtype == np.uint8 and 0 <= done <= shape[0]:
-            return output, done
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    mark.unlink(missing_ok=True)
+        if (mark := unfinished.mark()) is not None:
+            output = np.lib.format.open_memmap(path, mode="r+")
+            if output.shape != shape or output.dtype != np.uint8 or mark.done > shape[0]:
+                raise DataError(f"{path} has another form")
+            so_far = hashlib.sha256(output[: mark.done].data)
+            if so_far.hexdigest() != mark.sha256:
+                raise DataError(f"{path} has changed since it was written")
+            return output, mark.done, so_far
+    except (OSError, ValueError, DataError) as error:
+        tell(f"earlier images not used, {error}; kept in {unfinished.put_aside()}, starting anew")
     output = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if hasattr(os, "posix_fallocate"):  # a full disk is an error here and not a bus error later
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return output, 0
+    return output, 0, hashlib.sha256()

@@ -22,6 +22,7 @@ from nferbench.workspace.locks import HeldError
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
 
+CPU_MEMORY = "DefaultCPUAllocator"  # in the message of torch's RuntimeError where a CPU has no memory left
 PROGRESS_SECONDS = 0.5  # least time between two messages of progress
 
 
@@ -46,6 +47,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A line on the stage in hand that a user should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """How a stage ended."""
 
@@ -58,7 +66,7 @@ class Finished:
 def serve(connection: Connection, setup: Setup) -> None:
     """The main function of a worker: do stages until the pipe closes or says None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner decides
-    _die_with(os.getppid())
+    die_with(os.getppid())
     from nferbench.planning.plugins import import_file
 
     for file in setup.plugin_files:
@@ -93,7 +101,15 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
             connection.send(Progress(done, total))
 
     store = Store(setup.workspace)
-    context = Context(store, setup.roots, device, setup.batch, setup.checkpoint_seconds, progress)
+    context = Context(
+        store,
+        setup.roots,
+        device,
+        setup.batch,
+        setup.checkpoint_seconds,
+        progress,
+        tell=lambda text: connection.send(Told(text)),
+    )
     began = time.monotonic()
     try:
         execute(task, context)
@@ -101,8 +117,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
     except HeldError as error:
         return Finished("held", str(error))
     except (torch.OutOfMemoryError, MemoryError) as error:
-        reason = f"out of memory on {device.type}: {_first_line(error)}; lower --batch or the batch_size of the network"
-        return _failed(store, task, Finished("out-of-memory", reason))
+        return _failed(store, task, _out_of_memory(error, device.type))
     except DivergedError as error:
         store.discard(task)  # its checkpoint leads to the same place
         return _failed(store, task, Finished("diverged", str(error)))
@@ -114,7 +129,13 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         reason = f"{os.strerror(error.errno)} in {setup.workspace}; make room and start the same command again"
         return _failed(store, task, Finished("failed", reason))
     except Exception as error:  # whatever a plugin raises costs this stage only
-        return _failed(store, task, _bug(error))
+        lacked = isinstance(error, RuntimeError) and CPU_MEMORY in str(error)
+        return _failed(store, task, _out_of_memory(error, "cpu") if lacked else _bug(error))
+
+
+def _out_of_memory(error: Exception, device: str) -> Finished:
+    reason = f"out of memory on {device}: {_first_line(error)}; lower --batch, --jobs or the batch_size of the network"
+    return Finished("out-of-memory", reason)
 
 
 def _bug(error: Exception) -> Finished:
@@ -135,7 +156,7 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else "no message"
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """End this process when the runner is gone, however it went, so that no orphan holds a lock."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -72,6 +72,7 @@ def write_block(
     recipe: Crop,
     landmarks: int,
     *,
+    key: str,
     register: bool,
     smooth: bool,
 ) -> Block:
@@ -85,6 +86,7 @@ def write_block(
         size: side of the crops in pixels.
         recipe: where the face is in a picture.
         landmarks: points that the listing promises for each face.
+        key: what names the work that this is part of.
         register: whether NIR faces of pairs are laid on their VIS faces.
         smooth: whether the frames of a sequence are cropped by one square.
 
@@ -130,7 +132,7 @@ def write_block(
             )
     stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
     positions = np.stack(points) if points else np.empty((0, landmarks, 2), np.float32)
-    note = json.dumps({"ids": [face.id for face in faces], "kept": kept, "dropped": dropped})
+    note = json.dumps({"key": key, "ids": [face.id for face in faces], "kept": kept, "dropped": dropped})
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
         np.savez(file, images=stacked, landmarks=positions, before=np.array(before, np.float32), note=np.array(note))
@@ -138,16 +140,22 @@ def write_block(
     return Block(path, tuple(kept), positions, np.array(before, np.float32), dropped)
 
 
-def read_block(path: Path, faces: Sequence[Face]) -> Block | None:
-    """A block of these faces that is there already; None where there is none, or it is damaged or of other faces."""
+def read_block(path: Path, faces: Sequence[Face], key: str) -> Block | None:
+    """A block of these faces and this work that is there already; None where there is none that can be used.
+
+    The archive's own checksums of all its parts are looked at.
+    """
     try:
         with np.load(path, allow_pickle=False) as block:
             note = json.loads(str(block["note"]))
-            if note["ids"] != [face.id for face in faces] or len(block["images"]) != len(note["kept"]):
+            kept, before, images = tuple(note["kept"]), block["before"], block["images"]
+            if note["key"] != key or note["ids"] != [face.id for face in faces] or len(images) != len(kept):
                 return None
-            dropped = {int(place): reason for place, reason in note["dropped"].items()}
-            return Block(path, tuple(note["kept"]), block["landmarks"], block["before"], dropped)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            dropped = {int(place): str(reason) for place, reason in note["dropped"].items()}
+            if sorted([*kept, *dropped]) != list(range(len(faces))):
+                return None
+            return Block(path, kept, block["landmarks"], before, dropped)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError, zipfile.BadZipFile):
         return None
 
 

@@ -37,6 +37,7 @@ def prepare(
     out: Path,
     progress: Callable[[int, int], None],
     *,
+    key: str = "",
     register: bool = False,
     smooth: bool = False,
 ) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def prepare(
         crop: name of a crop recipe, see `nferbench.faces.crops`.
         out: the folder to write to.
         progress: called with (faces done, faces in all) after each block, from one thread at a time.
+        key: what names this work; blocks that an attempt under another one left are done again.
         register: lay the NIR face of each pair on its VIS face, see `nferbench.faces.registration`.
         smooth: crop all frames of a sequence by one square, the median of theirs.
 
@@ -78,7 +80,7 @@ def prepare(
 
     def block_of(number: int) -> Block:
         path = out / BLOCKS / f"{number:06d}.npz"
-        return read_block(path, blocks[number]) or write_block(
+        return read_block(path, blocks[number], key) or write_block(
             path,
             blocks[number],
             dataset,
@@ -86,6 +88,7 @@ def prepare(
             size,
             recipe,
             listing.landmarks,
+            key=key,
             register=register,
             smooth=smooth,
         )

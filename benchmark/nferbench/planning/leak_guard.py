@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from nferbench.contract.values import digest
 from nferbench.faces.leaks import RULE, find_leaks
 from nferbench.faces.prepared import read_prepared
 from nferbench.planning.plan import Work
-from nferbench.workspace.files import write_json
+from nferbench.workspace.files import read_json, write_json
 from nferbench.workspace.stages import key
 from nferbench.workspace.store import Store
 
@@ -77,8 +76,13 @@ def _one_collection(work: Work, roots: Mapping[str, Path]) -> bool:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
+    """Earlier answers; what does not have their form is asked anew."""
     try:
-        known = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        known = read_json(path)
+    except (FileNotFoundError, DataError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return {
+        question: answer
+        for question, answer in known.items()
+        if isinstance(answer, list) and all(isinstance(line, str) for line in answer)
+    }

@@ -8,8 +8,9 @@ from typing import Literal
 from nferbench.contract.errors import DataError
 from nferbench.contract.values import differences
 from nferbench.planning.plan import Work
+from nferbench.workspace.entries import Entry
 from nferbench.workspace.stages import Stage, description
-from nferbench.workspace.store import Entry, Store
+from nferbench.workspace.store import Store
 
 SHOWN_DIFFERENCES = 3
 
@@ -19,7 +20,7 @@ class Status:
     """Whether a stage is in the store, and if not, why it runs."""
 
     stage: Stage
-    state: Literal["done", "to run", "damaged"]
+    state: Literal["done", "to run", "damaged", "again"]
     reason: str = ""
     entry: Entry | None = None
 
@@ -40,7 +41,7 @@ def _status(stage: Stage, store: Store, known: list[Entry]) -> Status:
     mine = {name: value for name, value in description(stage).items() if name != "needs"}
     nearest: list[str] | None = None
     for other in known:
-        theirs = {name: value for name, value in other.info.get("description", {}).items() if name != "needs"}
+        theirs = {name: value for name, value in other.info["description"].items() if name != "needs"}
         changed = differences(theirs, mine)
         if changed and not any(line.startswith(("fold.", "part ")) for line in changed):
             nearest = changed if nearest is None or len(changed) < len(nearest) else nearest

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
+
+from nferbench.contract.errors import DataError
 
 
 def file_name(name: str) -> str:
     """A name as part of the name of a file: letters, digits and "._+-", at most 120 of them, no dot in front."""
     return re.sub(r"[^\w.+-]+", "-", name).lstrip(".")[:120]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it cannot be read, or holds something else.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path} is not JSON") from None
+    if not isinstance(data, dict):
+        raise DataError(f"{path} holds a {type(data).__name__} where an object is due")
+    return data
 
 
 def write_json(path: Path, data: object) -> None:
@@ -37,3 +61,14 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Move a file or directory into a folder under a name that is free there; return where it lies now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        target = folder / f"{path.name}-{number}"
+        if not target.exists():
+            path.rename(target)
+            return target
+    raise AssertionError("numbers do not end")

@@ -84,9 +84,11 @@ def _holder(lock: Path) -> dict[str, Any] | None:
             holder = json.loads(lock.read_text("utf-8"))
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, RecursionError):
             time.sleep(0.05)
             continue
+        except OSError as error:
+            raise HeldError(f"{lock} is no lock ({error.strerror}); move it away") from None
         return holder if isinstance(holder, dict) else {}
     return {}
 

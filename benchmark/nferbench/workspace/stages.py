@@ -56,6 +56,9 @@ def key(stage: Stage) -> str:
     return digest(description(stage))
 
 
+KINDS = ("faces", "networks", "translations", "quality", "recognition")  # of all stages, in the order of work
+
+
 def readable(stage: Stage) -> str:
     """How a stage is called in messages."""
     return f"{stage.kind} {stage.label()}"

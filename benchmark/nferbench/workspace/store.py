@@ -4,35 +4,30 @@
 <workspace>/partial/<key>/              being filled; a training's checkpoint waits here
 <workspace>/locks/<key>                 who is at work on it: host, process, heartbeat
 <workspace>/failures/<key>.json         why the last attempt gave nothing
-<workspace>/damaged/                    entries that did not hold what their stage.json says
+<workspace>/damaged/                    entries that did not hold what their stage.json says, unfinished work of no use
+<workspace>/replaced/                   entries that were done again by wish
 <workspace>/records/                    which stages stand behind the rows of a table
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 from nferbench.contract.errors import DataError, UsageError
-from nferbench.workspace.files import file_name, sha256, write_json
+from nferbench.contract.printable import one_line
+from nferbench.workspace.entries import DESCRIPTION, Entry, check, read_entry, verify
+from nferbench.workspace.files import file_name, set_aside, sha256, write_json
 from nferbench.workspace.locks import claim
-from nferbench.workspace.stages import Stage, description, key, readable
+from nferbench.workspace.stages import KINDS, Stage, description, key, readable
+from nferbench.workspace.unfinished import Unfinished
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A complete stage in the store."""
-
-    path: Path
-    info: Mapping[str, Any]  # the content of stage.json
+FOLDERS = (*KINDS, "partial", "locks", "failures", "damaged", "replaced", "records", "cache")
 
 
 @final
@@ -46,30 +41,17 @@ class Store:
         """The complete entry of a stage, or None where there is none.
 
         Raises:
-            DataError: an entry is there but is not what its stage.json says (a file missing or of another size), or it
-                is that of another stage, such as one that was moved by hand.
+            DataError: an entry is there but is not what its stage.json says (see `nferbench.workspace.entries.check`),
+                or it is that of another stage, such as one that was moved by hand.
         """
-        path = self.path(stage)
         try:
-            info = json.loads((path / "stage.json").read_text("utf-8"))
-            sizes = {name: file["bytes"] for name, file in info["files"].items()}
-            found_key = info["key"]
+            entry = read_entry(self.path(stage))
         except FileNotFoundError:
-            if path.exists():
-                raise DataError(f"{path} has no stage.json") from None
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise DataError(f"{path / 'stage.json'} cannot be read") from None
-        if found_key != key(stage):
-            raise DataError(f"{path} holds the results of another stage, {info.get('stage')}")
-        for name, size in sizes.items():
-            try:
-                found = (path / name).stat().st_size
-            except OSError:
-                raise DataError(f"{path / name} is missing") from None
-            if found != size:
-                raise DataError(f"{path / name} has {found} bytes where {size} were written")
-        return Entry(path, info)
+        if entry.info["key"] != key(stage):
+            raise DataError(f"{entry.path} holds the results of another stage, {one_line(entry.info['stage'])}")
+        check(entry)
+        return entry
 
     def path(self, stage: Stage) -> Path:
         """The directory of a stage, complete or not yet there. The label is for people; the key alone names it."""
@@ -80,9 +62,18 @@ class Store:
 
     def partial(self, stage: Stage) -> Path:
         """The directory in which a stage is being filled; made if it is not there."""
-        path = self.workspace / "partial" / key(stage)
+        path = self._partial(stage)
+        if path.exists() and not path.is_dir():
+            set_aside(path, self.workspace / "damaged")
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def unfinished(self, stage: Stage, code: str) -> Unfinished:
+        """What an earlier attempt at a stage left, for attempts by the same code (see `Unfinished.code`)."""
+        return Unfinished(self.partial(stage), key(stage), code, self.workspace / "damaged")
+
+    def _partial(self, stage: Stage) -> Path:
+        return self.workspace / "partial" / key(stage)
 
     def commit(self, stage: Stage, result: Mapping[str, Any]) -> Entry:
         """Declare the partial directory of a stage whole and move it to its place.
@@ -93,7 +84,7 @@ class Store:
         files = {
             file.relative_to(partial).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
             for file in sorted(partial.rglob("*"))
-            if file.is_file() and file.name != "stage.json" and not file.name.startswith("checkpoint")
+            if file.is_file() and file.name != DESCRIPTION and not file.name.startswith("checkpoint")
         }
         info = {
             "stage": readable(stage),
@@ -103,31 +94,41 @@ class Store:
             "files": files,
             **result,
         }
-        write_json(partial / "stage.json", info)
+        write_json(partial / DESCRIPTION, info)
         return self._move(stage)
 
     def adopt(self, stage: Stage) -> Entry | None:
-        """Finish a commit that was cut off: stage.json is written last, so a directory that has one is whole."""
-        whole = (self.workspace / "partial" / key(stage) / "stage.json").exists()
-        return self._move(stage) if whole else None
+        """Finish a commit that was cut off: stage.json is written last, so a directory that has one is whole.
+
+        One that is not what its stage.json says, or is that of another stage, is set aside.
+        """
+        partial = self._partial(stage)
+        if not (partial / DESCRIPTION).exists():
+            return None
+        try:
+            entry = read_entry(partial)
+            verify(entry)
+        except DataError:
+            entry = None
+        if entry is None or entry.info["key"] != key(stage):
+            set_aside(partial, self.workspace / "damaged")
+            return None
+        return self._move(stage)
 
     def _move(self, stage: Stage) -> Entry:
-        partial = self.partial(stage)
+        partial = self._partial(stage)
         for leftover in partial.glob("checkpoint*"):
             leftover.unlink()
         path = self.path(stage)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.rename(path)
-        (self.workspace / "failures" / f"{key(stage)}.json").unlink(missing_ok=True)
-        return Entry(path, json.loads((path / "stage.json").read_text("utf-8")))
+        with suppress(OSError):
+            (self.workspace / "failures" / f"{key(stage)}.json").unlink(missing_ok=True)
+        return read_entry(path)
 
-    def set_aside(self, stage: Stage) -> Path:
-        """Move a damaged entry out of the way, keeping it for inspection; return where it lies now."""
-        path = self.path(stage)
-        target = self.workspace / "damaged" / f"{path.name}-{int(time.time())}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(target)
-        return target
+    def set_aside(self, stage: Stage, folder: Literal["damaged", "replaced"] = "damaged") -> Path:
+        """Move an entry out of the way, keeping it for inspection; return where it lies now."""
+        return set_aside(self.path(stage), self.workspace / folder)
 
     def fail(self, stage: Stage, status: str, reason: str) -> None:
         """Keep why an attempt at a stage gave nothing; its partial directory stays for the next attempt."""
@@ -137,7 +138,7 @@ class Store:
 
     def discard(self, stage: Stage) -> None:
         """Throw the partial directory of a stage away, so that the next attempt starts anew."""
-        shutil.rmtree(self.workspace / "partial" / key(stage), ignore_errors=True)
+        shutil.rmtree(self._partial(stage), ignore_errors=True)
 
     def claim(self, stage: Stage) -> AbstractContextManager[None]:
         """Hold the lock of a stage while working on it.
@@ -153,29 +154,31 @@ class Store:
         found = []
         for path in folder.iterdir() if folder.is_dir() else ():
             try:
-                found.append(Entry(path, json.loads((path / "stage.json").read_text("utf-8"))))
-            except (OSError, ValueError):
+                found.append(read_entry(path))
+            except (OSError, DataError):
                 continue
-        yield from sorted(found, key=lambda entry: str(entry.info.get("created")), reverse=True)
+        yield from sorted(found, key=lambda entry: str(entry.info["created"]), reverse=True)
 
 
-def verify(entry: Entry) -> None:
-    """Read every file of an entry and compare it with its SHA-256.
+def read_workspace(path: Path) -> Store:
+    """A store that is looked at; nothing is created.
 
     Raises:
-        DataError: the content of a file has changed since it was written.
+        UsageError: the path, or that of a folder inside, is something else than a folder.
     """
-    for name, file in entry.info["files"].items():
-        if sha256(entry.path / name) != file["sha256"]:
-            raise DataError(f"{entry.path / name} has changed since it was written")
+    for folder in (path, *(path / name for name in FOLDERS)):
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file where a folder is due; move it away, or choose another --workspace")
+    return Store(path)
 
 
 def open_workspace(path: Path) -> Store:
     """A store that can be written to.
 
     Raises:
-        UsageError: the path is a file, or cannot be created or written.
+        UsageError: as `read_workspace`; the path cannot be created or written.
     """
+    store = read_workspace(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".writable-{os.getpid()}"
@@ -185,4 +188,4 @@ def open_workspace(path: Path) -> Store:
         raise UsageError(
             f"workspace {path} cannot be written ({error.strerror}); choose another: --workspace"
         ) from None
-    return Store(path)
+    return store

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import errno
+import json
+import resource
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ from torch import Generator, Tensor, nn
 
 from nferbench.contract.errors import DivergedError
 from nferbench.contract.learning import GradientLearner
+from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
 from nferbench.engine.training import sample_order, train
+from nferbench.workspace.unfinished import Unfinished
 
 DATA = torch.randn(10, 4, generator=torch.Generator().manual_seed(1))
 
@@ -51,8 +56,19 @@ def learner(ema: float = 0.9) -> GradientLearner:
     return GradientLearner(network, optimiser, loss, rate=lambda k: 1 / (1 + k), ema=ema, clip=1.0)
 
 
-def run(one: Any, folder: Path, **options: Any) -> None:
-    train(one, lambda rows: DATA[rows], sample_order(10, 4, 5), 20, 5, torch.device("cpu"), folder, **options)
+def unfinished(folder: Path, key: str = "key", code: str = "") -> Unfinished:
+    folder.mkdir(exist_ok=True)
+    return Unfinished(folder, key, code, folder.with_name("damaged"))
+
+
+def run(fresh: Callable[[], Any], folder: Path, key: str = "key", code: str = "", **options: Any) -> Any:
+    left = unfinished(folder, key, code)
+    return train(fresh, lambda rows: DATA[rows], sample_order(10, 4, 5), 20, 5, torch.device("cpu"), left, **options)
+
+
+def interrupted(folder: Path, at: int, **options: Any) -> None:
+    with pytest.raises(Interrupted):
+        run(lambda: Stopping(learner(), at), folder, checkpoint_seconds=0, **options)
 
 
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
@@ -60,32 +76,118 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
 
 
 def test_an_interrupted_training_ends_bit_for_bit_like_an_undisturbed_one(tmp_path: Path) -> None:
-    whole = learner()
-    run(whole, tmp_path)
-    (tmp_path / "other").mkdir()
+    whole = run(learner, tmp_path / "one")
     for at in (3, 3, 11):
-        with pytest.raises(Interrupted):
-            run(Stopping(learner(), at), tmp_path / "other", checkpoint_seconds=0)
-    rest = learner()
-    run(rest, tmp_path / "other", checkpoint_seconds=0)
+        interrupted(tmp_path / "other", at)
+    rest = run(learner, tmp_path / "other", checkpoint_seconds=0)
     assert same(whole.weights(), rest.weights())
-    assert (tmp_path / "losses.csv").read_text() == (tmp_path / "other" / "losses.csv").read_text()
+    assert (tmp_path / "one" / "losses.csv").read_text() == (tmp_path / "other" / "losses.csv").read_text()
 
 
-def test_a_damaged_checkpoint_starts_the_training_anew(tmp_path: Path) -> None:
-    whole = learner()
-    run(whole, tmp_path)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    rest = learner()
-    run(rest, tmp_path / "other")
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def stored(folder: Path) -> Path:
+    return next(folder.glob("checkpoint-*.pt"))
+
+
+def damage_bit(folder: Path) -> None:
+    flip(stored(folder))
+
+
+def damage_missing(folder: Path) -> None:
+    (stored(folder)).unlink()
+
+
+def damage_folder(folder: Path) -> None:
+    path = stored(folder)
+    path.unlink()
+    path.mkdir()
+
+
+def damage_mark(folder: Path) -> None:
+    (folder / "checkpoint.json").write_text("[" * 100_000)
+
+
+def damage_form(folder: Path) -> None:
+    said = json.loads((folder / "checkpoint.json").read_text())
+    (folder / "checkpoint.json").write_text(json.dumps({**said, "done": "1"}))
+
+
+def damage_way_out(folder: Path) -> None:
+    said = json.loads((folder / "checkpoint.json").read_text())
+    (stored(folder)).rename(folder.parent / "elsewhere.pt")
+    (folder / "checkpoint.json").write_text(json.dumps({**said, "file": "../elsewhere.pt"}))
+
+
+def damage_unmarked(folder: Path) -> None:
+    (folder / "checkpoint.json").unlink()
+
+
+DAMAGES = [value for name, value in sorted(globals().items()) if name.startswith("damage_")]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_checkpoint_that_is_not_what_was_written_is_told_and_never_used(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    whole = run(learner, tmp_path / "one")
+    interrupted(tmp_path / "other", 11)
+    damage(tmp_path / "other")
+    told: list[str] = []
+    rest = run(learner, tmp_path / "other", tell=told.append)
     assert same(whole.weights(), rest.weights())
+    assert len(told) == 1 and "checkpoint not used" in told[0] and "starting anew" in told[0]
+    assert len(list((tmp_path / "damaged").iterdir())) == 1
+
+
+def test_a_checkpoint_of_another_stage_or_of_other_code_is_not_used(tmp_path: Path) -> None:
+    whole = run(learner, tmp_path / "one")
+    for words, reason in (({"key": "another"}, "belongs to another stage"), ({"code": "b"}, "begun by other code")):
+        folder = tmp_path / reason.replace(" ", "-")
+        interrupted(folder, 11, code="a")
+        told: list[str] = []
+        rest = run(learner, folder, tell=told.append, **{"code": "a", **words})
+        assert same(whole.weights(), rest.weights()) and reason in told[0]
+
+
+def test_a_checkpoint_of_another_layout_is_set_aside_and_the_training_starts_anew(tmp_path: Path) -> None:
+    def earlier() -> GradientLearner:
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 1))
+        return GradientLearner(
+            network, torch.optim.SGD(network.parameters(), 1e-2), lambda b, rng: {"l2": network(b).square().mean()}
+        )
+
+    with pytest.raises(Interrupted):
+        run(lambda: Stopping(earlier(), 11), tmp_path / "other", checkpoint_seconds=0)
+    told: list[str] = []
+    rest = run(learner, tmp_path / "other", tell=told.append)
+    assert same(run(learner, tmp_path / "one").weights(), rest.weights())
+    assert len(told) == 1 and "checkpoint of another layout" in told[0] and "\n" not in told[0]
+    assert list((tmp_path / "damaged").glob("*/checkpoint-*.pt"))
+
+
+def test_a_full_disk_inside_a_checkpoint_is_an_error_of_the_disk_and_leaves_the_last_one(tmp_path: Path) -> None:
+    left = unfinished(tmp_path / "one")
+    write_checkpoint(left, 1, {"learner": {}, "log": []})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            write_checkpoint(left, 2, {"learner": {"weights": torch.zeros(100_000)}, "log": []})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    assert sorted(path.name for path in left.folder.iterdir()) == ["checkpoint-1.pt", "checkpoint.json"]
+    assert read_checkpoint(left, torch.device("cpu")) == (1, {"learner": {}, "log": []})
 
 
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
-    averaged, raw = learner(0.9), learner(0.0)
-    run(averaged, tmp_path)
-    run(raw, tmp_path)
+    averaged, raw = (run(lambda ema=ema: learner(ema), tmp_path / str(ema)) for ema in (0.9, 0.0))
     assert not same(averaged.weights(), raw.weights())
     assert same(averaged.state_dict()["network"], raw.state_dict()["network"])
 
@@ -96,7 +198,7 @@ def test_a_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
         network, torch.optim.SGD(network.parameters(), 1e30), lambda b, rng: {"l2": network(b).square().mean()}
     )
     with pytest.raises(DivergedError, match="is not finite"):
-        run(bad, tmp_path)
+        run(lambda: bad, tmp_path / "one")
 
 
 def test_every_sample_is_used_once_an_epoch() -> None:
@@ -115,8 +217,8 @@ def test_the_order_is_a_function_of_the_update_alone() -> None:
 
 
 def test_losses_are_logged(tmp_path: Path) -> None:
-    run(learner(), tmp_path)
-    with (tmp_path / "losses.csv").open() as file:
+    run(learner, tmp_path / "one")
+    with (tmp_path / "one" / "losses.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["update"]) for row in rows] == list(range(1, 21))
     assert all(float(row["l2"]) > 0 for row in rows)

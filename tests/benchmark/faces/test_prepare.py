@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from nferbench.contract.dataset import Dropped, Face, FaceDataset, Listing, Picture
 from nferbench.contract.errors import DataError, PluginError, UsageError
 from nferbench.datasets.manifest import dataset_from_path
-from nferbench.faces.blocks import write_block
+from nferbench.faces.blocks import read_block, write_block
 from nferbench.faces.crops import given
 from nferbench.faces.prepare import BLOCKS, prepare
 from nferbench.faces.prepared import PreparedFaces, pairs, read_prepared, rows_of
@@ -314,10 +315,41 @@ def test_a_damaged_block_or_one_of_other_faces_is_made_anew(tmp_path: Path, monk
     (blocks / "000000.npz").write_bytes(b"half a block")
     others = [Face(f"other{i}", "vis", "P9", "fear") for i in range(4)]
     write_block(
-        blocks / "000001.npz", others, Drawn(tuple(others), noise), None, 8, given, 0, register=False, smooth=False
+        blocks / "000001.npz",
+        others,
+        Drawn(tuple(others), noise),
+        None,
+        8,
+        given,
+        0,
+        key="",
+        register=False,
+        smooth=False,
     )
     prepare(Drawn(two_people(), noise), None, 8, "given", tmp_path / "next", silent)
     assert (tmp_path / "next" / "images.npy").read_bytes() == (tmp_path / "whole" / "images.npy").read_bytes()
+
+
+def test_a_block_of_other_work_or_with_a_flipped_bit_is_not_used(tmp_path: Path) -> None:
+    faces = sorted(two_people(), key=lambda face: face.id)
+    path = tmp_path / "000000.npz"
+
+    def write() -> None:
+        write_block(path, faces, Drawn(two_people(), noise), None, 8, given, 0, key="a", register=False, smooth=False)
+
+    write()
+    assert read_block(path, faces, "a") is not None
+    assert read_block(path, faces, "b") is None
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        places = [
+            each.header_offset + 200 for each in archive.infolist() if each.filename in ("images.npy", "note.npy")
+        ]
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 1
+        path.write_bytes(content)
+        assert read_block(path, faces, "a") is None
 
 
 def test_the_number_of_threads_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.planning.plugins import import_file
+from nferbench.workspace.entries import verify
 from nferbench.workspace.files import write_json
 from nferbench.workspace.locks import HeldError
 from nferbench.workspace.stages import PrepareFaces, key
-from nferbench.workspace.store import Store, open_workspace, verify
+from nferbench.workspace.store import Store, open_workspace, read_workspace
 
 TOY = import_file(str(Path(__file__).parents[2] / "plugins" / "toy.py"))
 
@@ -84,6 +85,108 @@ def test_entries_that_changed_places_are_not_used_for_each_other(tmp_path: Path)
     for one, other in ((stage(), "64px"), (stage(size=64), "32px")):
         with pytest.raises(DataError, match=f"holds the results of another stage, faces toy-{other}"):
             store.find(one)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 2]",
+        "3",
+        "[" * 100_000,
+        '{"key": 3}',
+        '{"files": []}',
+        '{"files": {"../../data.txt": {"bytes": 12, "sha256": ""}}}',
+        '{"files": {"data.txt": 12}}',
+        '{"files": {"data.txt": {"bytes": "12", "sha256": ""}}}',
+        '{"files": {"data.txt": {"bytes": 12, "sha256": null}}}',
+        '{"result": []}',
+        '{"cost": {"key": [], "seconds": 1, "units": 1}}',
+        '{"cost": {"key": "a", "seconds": NaN, "units": 1}}',
+        '{"description": null}',
+    ],
+)
+def test_a_stage_json_of_unexpected_form_is_one_line_and_passed_over(tmp_path: Path, text: str) -> None:
+    store = Store(tmp_path)
+    path = filled(store, stage())
+    said = json.loads((path / "stage.json").read_text())
+    odd = {**said, **json.loads(text)} if text.startswith("{") else None
+    (path / "stage.json").write_text(text if odd is None else json.dumps(odd))
+    with pytest.raises(DataError) as caught:
+        store.find(stage())
+    assert "stage.json" in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert list(store.entries("faces")) == []
+
+
+def test_a_file_where_an_entry_is_due_is_damage_and_can_be_set_aside(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.path(stage())
+    path.parent.mkdir()
+    path.write_text("not a folder")
+    with pytest.raises(DataError, match="cannot be read"):
+        store.find(stage())
+    assert store.set_aside(stage()).read_text() == "not a folder"
+    assert store.find(stage()) is None
+
+
+def test_files_where_folders_of_the_workspace_are_due_are_told(tmp_path: Path) -> None:
+    for name in ("networks", "partial", "locks", "records"):
+        workspace = tmp_path / name
+        workspace.mkdir()
+        (workspace / name).write_text("")
+        for opened in (open_workspace, read_workspace):
+            with pytest.raises(UsageError, match=f"{name} is a file where a folder is due"):
+                opened(workspace)
+
+
+def test_a_file_where_unfinished_work_is_due_is_put_aside(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "partial").mkdir()
+    (tmp_path / "partial" / key(stage())).write_text("")
+    assert store.partial(stage()).is_dir()
+    assert len(list((tmp_path / "damaged").iterdir())) == 1
+
+
+def test_a_lock_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    lock = tmp_path / "locks" / key(stage())
+    lock.mkdir(parents=True)
+    with pytest.raises(HeldError, match="is no lock"), store.claim(stage()):
+        pass
+    lock.rmdir()
+    lock.write_text("[" * 100_000)
+    with store.claim(stage()):
+        pass
+
+
+def test_a_changed_digit_of_a_small_file_is_seen_wherever_its_entry_is_found(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = filled(store, stage())
+    (path / "data.txt").write_text("twelve bites")
+    with pytest.raises(DataError, match="has changed since it was written"):
+        store.find(stage())
+
+
+def test_unfinished_work_that_is_whole_but_of_another_stage_is_not_adopted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = filled(store, stage(size=64))
+    (tmp_path / "partial").mkdir(exist_ok=True)
+    path.rename(tmp_path / "partial" / key(stage()))
+    assert store.adopt(stage()) is None
+    assert not (tmp_path / "partial" / key(stage())).exists()
+    assert len(list((tmp_path / "damaged").iterdir())) == 1
+
+
+def test_a_cut_off_commit_with_a_flipped_bit_is_not_adopted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = filled(store, stage())
+    path.rename(tmp_path / "partial" / key(stage()))
+    (tmp_path / "partial" / key(stage()) / "data.txt").write_text("twelve bites")
+    assert store.adopt(stage()) is None and store.find(stage()) is None
+
+
+def test_nothing_is_created_by_looking(tmp_path: Path) -> None:
+    store = read_workspace(tmp_path / "new")
+    assert store.find(stage()) is None and not (tmp_path / "new").exists()
 
 
 def test_a_change_that_keeps_the_size_is_seen_by_verify(tmp_path: Path) -> None:

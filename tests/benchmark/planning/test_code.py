@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nferbench.planning import code
+from nferbench.planning.code import code_of, foreign, has_changed
+from nferbench.planning.plugins import import_file, load_plugins
+from nferbench.planning.settings import Request, resolve
+from nferbench.workspace.stages import HeldOut, PrepareFaces, TrainNetwork
+
+TOY = import_file(str(Path(__file__).parents[2] / "plugins" / "toy.py"))
+FACES = PrepareFaces(TOY.Blobs(), "content", 32, "given", 0)
+
+
+def training(recipe: Any) -> TrainNetwork:
+    return TrainNetwork(recipe, FACES, HeldOut(0, ("a",)), 0)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package whose module `net` imports `parts` inside a function."""
+    root = tmp_path / "thirdparty"
+    root.mkdir()
+    (root / "__init__.py").write_text("")
+    (root / "net.py").write_text(
+        '"""A network."""\nfrom dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Recipe:\n'
+        "    width: int = 3\n\n    def build(self):\n        from thirdparty.parts import block\n        return block\n"
+    )
+    (root / "parts.py").write_text("def block(x):\n    return x + 1\n")
+    (root / "other.py").write_text("unused = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield root
+    for name in [name for name in sys.modules if name.partition(".")[0] == "thirdparty"]:
+        del sys.modules[name]
+
+
+def of(package: Path) -> dict[str, str]:
+    code._fingerprint.cache_clear()
+    from thirdparty.net import Recipe  # type: ignore[import-not-found]
+
+    return code_of(training(Recipe()))
+
+
+def test_code_changes_with_what_a_module_and_its_imports_say_and_not_with_comments(package: Path) -> None:
+    before = of(package)
+    assert set(before) == {"thirdparty.net", "python"}
+    for name, old, new, changes in (
+        ("net.py", '"""A network."""', '"""Another docstring."""  # and a comment\n\n', False),
+        ("parts.py", "x + 1", "x  +  1", False),
+        ("other.py", "unused = 1", "unused = 2", False),
+        ("net.py", "width: int = 3", "width: int = 4", True),
+        ("parts.py", "x  +  1", "x + 2", True),
+    ):
+        path = package / name
+        path.write_text(path.read_text().replace(old, new))
+        now = of(package)
+        assert has_changed(now, before) is changes, name
+        before = now
+
+
+def test_what_cannot_be_compared_has_not_changed() -> None:
+    now = {"a.b": "1", "python": "3.11"}
+    assert has_changed(now, {"a.b": "2", "python": "3.11"})
+    for earlier in (None, {}, [], "x", {"a.b": "2", "python": "3.12"}, now):
+        assert not has_changed(now, earlier)
+
+
+def test_the_core_has_no_code_of_its_own_and_only_that_of_others_is_foreign(package: Path) -> None:
+    ours = resolve(Request(preset="quick", methods=("pix2pix",)), load_plugins(installed=False)).rows[0].translator
+    recipe = ours.networks()["generator"]
+    assert set(code_of(training(recipe))) == {"nferbench_methods.pix2pix", "python"}
+    assert foreign(code_of(training(recipe))) == ""
+    assert foreign(of(package)).startswith("thirdparty.net ")
