@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -218,7 +218,9 @@ def missing_reason(workspace: Path, entry: Entry, *files: str) -> str | None:
             return f"{name} holds the results of another stage; run 'nferbench run' again"
         changed = [file for file in files if _sha256(stored.parent / file) != written[file]]
         if changed:
-            return f"{name}/{changed[0]} is not what was written; try 'nferbench verify --set-aside', then 'nferbench run'"
+            return (
+                f"{name}/{changed[0]} is not what was written; try 'nferbench verify --set-aside', then 'nferbench run'"
+            )
         return None
     path = workspace / "failures" / f"{entry.key}.json"
     if not path.is_file():
@@ -243,7 +245,7 @@ def _sha256(path: Path) -> str | None:
         return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hashed(path: Path, state: tuple[int, ...]) -> str:
     """The checksum of a file; what changes when the file does is part of the question."""
     with path.open("rb") as file:

@@ -84,7 +84,7 @@ def all_entries(workspace: Path) -> Iterator[Path]:
 
 
 def fault(path: Path) -> str | int:
-    """What is wrong with an entry, its name, its description and the content of its files; the bytes read if nothing."""
+    """What is wrong with an entry: its name, its description or a file of it; the bytes read where nothing is."""
     try:
         entry = read_entry(path)
         verify(entry)
