@@ -71,8 +71,8 @@ class SPADEResBlock(nn.Module):
     ) -> None:
         super().__init__()
         middle = min(in_channels, out_channels)
-        # torch's older hook, as the authors' code: it updates v before u. The parametrisation that supersedes it updates u
-        # before v, half an iteration apart once the weights move, and starts from 15 iterations instead of random vectors.
+        # torch's older hook, as in the authors' code: it updates v before u. The parametrisation meant to supersede it
+        # updates u before v, half an iteration apart once the weights move, and does 15 iterations before the first.
         self.spade_0 = SPADE(in_channels, feature_channels, normalisation)
         self.conv_0 = spectral_norm(nn.Conv2d(in_channels, middle, 3, padding=1))
         self.spade_1 = SPADE(middle, feature_channels, normalisation)
