@@ -29,6 +29,9 @@ class T2VDDPM(Translator):
     # Deviation: the authors' test script also fills dark parts of the source from a training image of the other
     # modality. That is made for thermal faces, whose background is black; dark parts of a VIS face carry content.
 
+    # Deviation: the test script cuts the faces that it writes off to 8 bits. All faces here are rounded where they are
+    # stored, which leaves these half a level of 255 brighter on average.
+
     group: ClassVar[Group] = "diffusion"
     heterogeneous: ClassVar[bool] = True
 
