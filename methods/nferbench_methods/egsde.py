@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.domains import DomainRecipe
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
+from nferbench_methods.diffusion.spacing import nearest
 from nferbench_methods.diffusion.start import check_start_step, check_steps, levels_from
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _largest_beta(start_step: int, steps: int | None) -> float:
     """
     alpha_bar = list(accumulate((1 - (1e-4 + (2e-2 - 1e-4) * i / 999) for i in range(start_step)), mul))
     if steps is not None and steps < start_step:
-        alpha_bar = [alpha_bar[round(k * (start_step - 1) / (steps - 1))] for k in range(steps)]
+        alpha_bar = [alpha_bar[k] for k in nearest(start_step, steps)]
     return max((1 - after / before for before, after in pairwise([1.0, *alpha_bar])), default=0.0)
 
 

@@ -27,6 +27,8 @@ SMALLEST_PERCEIVED = 64  # px; below it the authors' code leaves the perceptual 
 class HiFaceGANRecipe(NetworkRecipe):
     """Generator and discriminators of HiFaceGAN, trained from scratch on pairs; only the generator is kept."""
 
+    version: ClassVar[int] = 2  # 2: power iterations in the order of the authors' code, from random vectors
+
     # 64 is the released default; the paper's experiments mostly used 48.
     width: int = 64  # nf: channels at full size; deeper levels have up to 16 times as many
     # Deviation: 5 in the authors' code, for faces of 512 px. Other depths keep its rule: a head at the coarsest

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
+from nferbench import LATER, Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.score import UNCONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
+from nferbench_methods.diffusion.spacing import rounding_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,6 +43,8 @@ class ILVR(Translator):
     variance: Variance = "learned-range"  # of a step
     clamp_x0: bool = True  # clamp the predicted clean face to [-1, 1] in each step
     grey_reference: bool = False  # take the low frequencies from the luma of the VIS face
+    # Follows from the other fields; keeps results of steps that were once rounded otherwise apart (see `rounding_of`).
+    rounding: int = field(default=1, init=False, repr=False, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         if not 2 <= self.steps <= 1000:
@@ -49,6 +52,7 @@ class ILVR(Translator):
         if self.range_t < -1:
             raise UsageError(f"{self.name}: range_t is {self.range_t}; allowed: 0 or more, or -1 to refine every step")
         check_variance(self.name, self.variance, self.score)
+        object.__setattr__(self, "rounding", rounding_of(1000, self.steps, used=self.steps))
 
     def networks(self) -> Mapping[str, NetworkRecipe]:
         return {"score": self.score}

@@ -50,9 +50,9 @@ class SR3(Translator):
         import torch
 
         from nferbench_methods.diffusion import sampling
-        from nferbench_methods.diffusion.schedule import respace
+        from nferbench_methods.diffusion.schedule import spread
 
-        schedule = respace(gamma_schedule(), self.steps or SR3_STEPS)
+        schedule = spread(gamma_schedule(), self.steps or SR3_STEPS)
         # On the device before the loop starts, so that no step waits for a transfer.
         noise_levels = torch.split(told(schedule.alpha_bar, self.score.noise_level).to(vis.device, vis.dtype), 1)
 

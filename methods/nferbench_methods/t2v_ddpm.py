@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import Group, NetworkRecipe, Translator, UsageError, hookimpl
+from nferbench import LATER, Group, NetworkRecipe, Translator, UsageError, hookimpl
 from nferbench_methods.diffusion.score import CONDITIONAL_SCORE, ScoreRecipe, Variance, check_variance
+from nferbench_methods.diffusion.spacing import rounding_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,6 +29,9 @@ class T2VDDPM(Translator):
     # Deviation: the authors' test script also fills dark parts of the source from a training image of the other
     # modality. That is made for thermal faces, whose background is black; dark parts of a VIS face carry content.
 
+    # Deviation: the test script cuts the faces that it writes off to 8 bits. All faces here are rounded where they are
+    # stored, which leaves these half a level of 255 brighter on average.
+
     group: ClassVar[Group] = "diffusion"
     heterogeneous: ClassVar[bool] = True
 
@@ -41,6 +45,8 @@ class T2VDDPM(Translator):
     start_level: Literal["code", "first-step"] = "code"
     variance: Variance = "learned-range"  # of a step
     clamp_x0: bool = True  # clamp the predicted clean face to [-1, 1] in each step
+    # Follows from the other fields; keeps results of steps that were once rounded otherwise apart (see `rounding_of`).
+    rounding: int = field(default=1, init=False, repr=False, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         if not 2 <= self.steps <= 1000:
@@ -50,6 +56,8 @@ class T2VDDPM(Translator):
         if not self.score.conditional:
             raise UsageError(f"{self.name}: score.conditional is false; this method needs a score that sees the source")
         check_variance(self.name, self.variance, self.score)
+        used = self.steps - self.skip + (self.start_level == "code")
+        object.__setattr__(self, "rounding", rounding_of(1000, self.steps, used))
 
     def networks(self) -> Mapping[str, NetworkRecipe]:
         return {"score": self.score}

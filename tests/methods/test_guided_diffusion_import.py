@@ -2,33 +2,39 @@
 
 The reference computes straight from a state dict in the public naming, one function a layer, and shares no code with
 the network under test: agreement means that names, the order of queries, keys and values, of scale and shift, of
-cosines and sines, and the places of all blocks are right.
+cosines and sines, the groups of norms, the heads, and the places of all blocks are right.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from nferbench import FaceSpec, UsageError
+from nferbench.contract.values import describe
 from nferbench_methods.diffusion.checkpoint import from_guided_diffusion
 from nferbench_methods.diffusion.score import ScoreRecipe
+from nferbench_methods.diffusion.unet import norm_groups
 
 RECIPE = ScoreRecipe(
-    conditional=False, width=16, multipliers=(1, 2, 2), res_blocks=2, attention=(8, 4), head_channels=8, steps=1
+    conditional=False, width=128, multipliers=(1, 2), res_blocks=1, attention=(8,), head_channels=64, steps=1
 )
-SIZE, GROUPS, HEAD = 16, 4, 8
+DEEP = ScoreRecipe(
+    conditional=False, width=128, multipliers=(1, 2, 2), res_blocks=2, attention=(8, 4), head_channels=32, steps=1
+)
+SIZE, GROUPS = 16, 32
 
 
 class Reference:
     """The public U-Net as functions over a state dict; with an empty one, it draws the parameters that it misses."""
 
-    def __init__(self, recipe, state):
-        self.recipe, self.state = recipe, state
+    def __init__(self, recipe, state, order="legacy"):
+        self.recipe, self.state, self.order = recipe, state, order
         self.generator = torch.Generator().manual_seed(0)
 
     def get(self, name, *shape):
@@ -67,9 +73,12 @@ class Reference:
             self.get(f"{name}.qkv.weight", 3 * channels, channels, 1),
             self.get(f"{name}.qkv.bias", 3 * channels),
         )
-        qkv = F.conv1d(flat, weight, bias)
-        q, k, v = qkv.reshape(batch * (channels // HEAD), 3 * HEAD, -1).split(HEAD, dim=1)
-        attended = torch.softmax(q.mT @ k / math.sqrt(HEAD), dim=-1) @ v.mT
+        qkv, head = F.conv1d(flat, weight, bias), self.recipe.head_channels
+        if self.order == "legacy":  # heads are split before queries, keys and values
+            q, k, v = qkv.reshape(batch * (channels // head), 3 * head, -1).split(head, dim=1)
+        else:
+            q, k, v = (part.reshape(batch * (channels // head), head, -1) for part in qkv.split(channels, dim=1))
+        attended = torch.softmax(q.mT @ k / math.sqrt(head), dim=-1) @ v.mT
         flat = attended.mT.reshape(batch, channels, -1)
         weight = self.get(f"{name}.proj_out.weight", channels, channels, 1)
         out = F.conv1d(flat, weight, self.get(f"{name}.proj_out.bias", channels))
@@ -109,34 +118,95 @@ class Reference:
         return self.conv("out.2", F.silu(self.norm("out.0", h)), 6, 3)
 
 
-@pytest.fixture
-def example():
-    x, t = torch.randn(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 317, 999])
+def inputs():
+    return torch.randn(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 317, 999])
+
+
+def drawn(recipe, order="legacy"):
+    """A state dict of random numbers and what the public network answers with it."""
     state = {}
-    expected = Reference(RECIPE, state)(x, t)
-    return x, t, state, expected
+    return state, Reference(recipe, state, order)(*inputs())
 
 
-def test_an_imported_checkpoint_answers_as_the_public_network(example):
-    x, t, state, expected = example
-    network = RECIPE.build(FaceSpec(SIZE)).eval()
-    network.unet.net.load_state_dict(from_guided_diffusion(state, network.unet))
+def answer(recipe, state, order="legacy"):
+    network = recipe.build(FaceSpec(SIZE)).eval()
+    network.unet.net.load_state_dict(from_guided_diffusion(state, network.unet, order))
     with torch.no_grad():
-        eps, v = network(x, t)
+        return torch.cat(network(*inputs()), 1)
+
+
+def close(found, expected):
+    return torch.allclose(found, expected, atol=1e-5 * expected.abs().max())
+
+
+@pytest.fixture(scope="module")
+def example():
+    return drawn(RECIPE)
+
+
+@pytest.mark.parametrize("order", ["legacy", "new"])
+def test_an_imported_checkpoint_answers_as_the_public_network(order):
+    state, expected = drawn(DEEP, order)
     assert expected.std() > 0.1
-    assert torch.allclose(torch.cat([eps, v], 1), expected, atol=1e-5 * expected.abs().max())
+    assert close(answer(DEEP, state, order), expected)
 
 
-def test_a_training_can_start_from_a_checkpoint_file(tmp_path, example):
-    x, t, state, expected = example
-    path = tmp_path / "adm.pt"
+@pytest.mark.parametrize("head_channels", [32, 64, 128])
+def test_heads_are_as_wide_as_the_recipe_says_at_every_level(head_channels):
+    recipe = replace(RECIPE, head_channels=head_channels)
+    state, expected = drawn(recipe)
+    assert close(answer(recipe, state), expected)
+
+
+def test_order_and_heads_do_not_show_in_a_file_so_that_the_recipe_must_tell_them(example):
+    state, expected = example
+    assert not close(answer(RECIPE, state, "new"), expected)
+    assert not close(answer(replace(RECIPE, head_channels=32), state), expected)
+
+
+def stored(state, path):
+    """What a recipe says of a checkpoint that is written to a file."""
     torch.save(state, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    recipe = ScoreRecipe(**{**vars(RECIPE), "init": str(path), "init_sha256": digest})
+    return {"init": str(path), "init_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+@pytest.mark.parametrize("order", ["legacy", "new"])
+def test_a_training_can_start_from_a_checkpoint_file(tmp_path, order):
+    state, expected = drawn(RECIPE, order)
+    recipe = replace(RECIPE, **stored(state, tmp_path / "adm.pt"), init_attention=order)
     network = recipe.build(FaceSpec(SIZE))
     recipe.learner(network, FaceSpec(SIZE), pairs=10)
     with torch.no_grad():
-        assert torch.allclose(network.eval()(x, t)[0], expected[:, :3], atol=1e-5 * expected.abs().max())
+        assert close(network.eval()(*inputs())[0], expected[:, :3])
+
+
+@pytest.mark.parametrize("width", [16, 32, 64, 96, 120, 144])
+def test_widths_whose_norms_have_other_groups_than_the_public_ones_are_refused(width):
+    with pytest.raises(
+        UsageError, match=f"^score.width is {width}; allowed .*: multiples of 32 from 128 on, .*32 groups"
+    ):
+        replace(RECIPE, width=width, init_sha256="ab")
+    assert replace(RECIPE, width=width).width == width  # without a checkpoint all is as it was
+
+
+@pytest.mark.parametrize("width", [64, 96])
+def test_a_state_dict_of_a_narrow_network_is_refused(width):
+    recipe = replace(RECIPE, width=width, head_channels=32)
+    state, _ = drawn(recipe)
+    with pytest.raises(UsageError, match=f"^norms of width {width} have .* groups here and 32 there; allowed"):
+        from_guided_diffusion(state, recipe.build(FaceSpec(SIZE)).unet)
+
+
+@pytest.mark.parametrize("width", [128, 160, 192, 256])
+def test_all_allowed_widths_have_the_public_groups(width):
+    assert norm_groups(replace(RECIPE, width=width, init_sha256="ab").width) == GROUPS
+
+
+def test_the_order_is_part_of_the_key_only_where_it_is_told_and_of_use_only_with_a_checkpoint():
+    plain, told = (replace(RECIPE, init_sha256="ab", init_attention=order) for order in ("legacy", "new"))
+    assert "init_attention" not in describe(plain) and describe(told)["init_attention"] == "new"
+    with pytest.raises(UsageError, match="init_attention is 'new' and there is no checkpoint"):
+        replace(RECIPE, init_attention="new")
 
 
 def test_where_a_checkpoint_lies_is_no_part_of_the_recipe():
@@ -145,7 +215,7 @@ def test_where_a_checkpoint_lies_is_no_part_of_the_recipe():
 
 
 def refused(recipe, path, digest):
-    recipe = ScoreRecipe(**{**vars(recipe), "init": str(path), "init_sha256": digest})
+    recipe = replace(recipe, init=str(path), init_sha256=digest)
     with pytest.raises(UsageError) as caught:
         recipe.learner(recipe.build(FaceSpec(SIZE)), FaceSpec(SIZE), pairs=10)
     assert "\n" not in str(caught.value)
@@ -153,16 +223,62 @@ def refused(recipe, path, digest):
 
 
 def test_checkpoints_that_are_not_what_was_asked_for_are_refused(tmp_path, example):
-    *_, state, _ = example
+    state, _ = example
     path = tmp_path / "adm.pt"
-    torch.save(state, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = stored(state, path)["init_sha256"]
     assert "is not a file" in refused(RECIPE, tmp_path / "none.pt", digest)
     assert digest in refused(RECIPE, path, "")
-    assert "missing" in refused(ScoreRecipe(**{**vars(RECIPE), "res_blocks": 3}), path, digest)
-    assert "has shape" in refused(ScoreRecipe(**{**vars(RECIPE), "learned_variance": False}), path, digest)
-    torch.save({**state, "label_emb.weight": torch.zeros(1000, 64)}, path)
-    assert "'label_emb.weight' is left over" in refused(RECIPE, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert "'input_blocks.3.0" in refused(replace(RECIPE, res_blocks=3), path, digest)
+    assert "is missing" in refused(replace(RECIPE, multipliers=(1, 2, 2)), path, digest)
+    assert "has shape" in refused(replace(RECIPE, learned_variance=False), path, digest)
+    assert "heads of 96; set head_channels" in refused(replace(RECIPE, head_channels=96), path, digest)
+
+
+def additive(state):
+    """use_scale_shift_norm off: the time is only added."""
+    return {name: value[: len(value) // 2] if "emb_layers" in name else value for name, value in state.items()}
+
+
+def plain_resampling(state):
+    """resblock_updown off: one convolution down, and one up."""
+    down, up = "input_blocks.2.0", "output_blocks.1.2"
+    kept = {name: value for name, value in state.items() if not name.startswith((f"{down}.", f"{up}."))}
+    layers = {f"{down}.op": 128, f"{up}.conv": 256}
+    new = {
+        f"{name}.{kind}": shape
+        for name, c in layers.items()
+        for kind, shape in (("weight", (c, c, 3, 3)), ("bias", (c,)))
+    }
+    return kept | {name: torch.zeros(shape) for name, shape in new.items()}
+
+
+OTHERS = {
+    "classes": lambda state: {**state, "label_emb.weight": torch.zeros(1000, 512)},
+    "no scale and shift": additive,
+    "no residual resampling": plain_resampling,
+    "fixed variance": lambda state: (
+        state | {"out.2.weight": state["out.2.weight"][:3], "out.2.bias": state["out.2.bias"][:3]}
+    ),
+    "other embedding": lambda state: state | {"time_embed.0.weight": torch.zeros(512, 64)},
+    "other rows of an attention": lambda state: state | {"middle_block.1.qkv.weight": torch.zeros(700, 256, 1)},
+    "whole numbers": lambda state: state | {"out.2.bias": torch.zeros(6, dtype=torch.int8)},
+    "not finite": lambda state: state | {"out.2.bias": torch.full((6,), torch.nan)},
+}
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_settings_that_show_in_a_file_and_are_not_the_networks_are_refused(change, example):
+    state, _ = example
+    with pytest.raises(UsageError, match=r"^'\S+' (is|has) ") as caught:
+        from_guided_diffusion(OTHERS[change](state), RECIPE.build(FaceSpec(SIZE)).unet)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_is_widened():
+    state, _ = drawn(RECIPE)
+    halved = {name: value.half() for name, value in state.items()}
+    widened = {name: value.float() for name, value in halved.items()}
+    assert close(answer(RECIPE, halved), Reference(RECIPE, widened)(*inputs()))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", {"weights": "text"}, [1, 2], pytest.fail])

@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from nferbench_methods.gan.multiscale import MultiscaleDiscriminator
 from nferbench_methods.gan.replenishment import SPADE, HiFaceGenerator, SPADEResBlock, doubled, initialise
@@ -20,6 +19,10 @@ def count(module: nn.Module) -> int:
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def normalised(module: nn.Module) -> list[nn.Module]:
+    return [m for m in module.modules() if isinstance(m, nn.Conv2d) and hasattr(m, "weight_orig")]
 
 
 def seeded(build, *args, **kwargs):
@@ -184,8 +187,7 @@ def test_eighteen_norms_without_scale_and_eighteen_spectrally_normalised_convolu
     norms = [module for module in published.modules() if isinstance(module, nn.BatchNorm2d)]
     assert len(norms) == 18
     assert all(not norm.affine and norm.running_mean is None for norm in norms)
-    spectral = [module for module in published.modules() if isinstance(module, nn.Conv2d) and is_parametrized(module)]
-    assert len(spectral) == 18
+    assert len(normalised(published)) == 18
 
 
 @pytest.mark.parametrize("size", [64, 96, 128])
@@ -254,16 +256,40 @@ def test_effective_weights_tend_to_a_largest_singular_value_of_one(network):
         module, x = seeded(HiFaceGenerator, width=4, halvings=2), torch.rand(2, 3, 8, 8)
     else:
         module, x = seeded(MultiscaleDiscriminator, width=4), torch.rand(2, 6, 16, 16)
-    spectral = [m for m in module.modules() if isinstance(m, nn.Conv2d) and is_parametrized(m)]
+    spectral = normalised(module)
     assert len(spectral) == {"generator": 9, "discriminator": 6}[network]
     with torch.no_grad():
         for convolution in spectral:  # moved far from the vectors that were found when it was made
-            original = convolution.parametrizations.weight.original
+            original = convolution.weight_orig
             original.copy_(3 * noise(*original.shape, seed=5))
         for _ in range(100):
             module(x)
     for convolution in spectral:
         assert torch.linalg.svdvals(convolution.weight.flatten(1))[0].item() == pytest.approx(1, rel=1e-2)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_each_forward_updates_v_and_then_u_of_the_weights_as_they_are_now(network):
+    module = (
+        seeded(SPADEResBlock, 4, 6, 3, "batch") if network == "generator" else seeded(MultiscaleDiscriminator, width=2)
+    )
+    convolutions = [
+        m for m in module.modules() if isinstance(m, nn.Conv2d) and any("_u" in b for b, _ in m.named_buffers())
+    ]
+    assert len(convolutions) == {"generator": 3, "discriminator": 6}[network]
+    for convolution in convolutions:
+        weight, bias = next(p for p in convolution.parameters() if p.ndim == 4), convolution.bias
+        u = next(buffer for name, buffer in convolution.named_buffers() if name.endswith("_u")).clone()
+        x = noise(2, convolution.in_channels, 6, 6)
+        for update in range(4):
+            w = weight.detach().flatten(1)
+            v = w.T @ u / (w.T @ u).norm()
+            u = w @ v / (w @ v).norm()
+            effective = weight.detach() / (u @ w @ v)
+            expected = nn.functional.conv2d(x, effective, bias, convolution.stride, convolution.padding)
+            assert torch.allclose(convolution(x), expected, rtol=1e-4, atol=1e-5), update
+            with torch.no_grad():
+                weight.add_(0.5 * weight.std() * noise(*weight.shape, seed=update))
 
 
 def test_power_iterations_stand_still_in_eval_mode():
@@ -273,15 +299,15 @@ def test_power_iterations_stand_still_in_eval_mode():
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
     generator.train()(torch.rand(1, 3, 8, 8))
     moved = {name for name, value in generator.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved and all(name.endswith(("._u", "._v")) for name in moved)
+    assert moved and all(name.endswith(("weight_u", "weight_v")) for name in moved)
 
 
 def test_convolutions_start_from_xavier_unless_spectrally_normalised_and_biases_from_zero():
     generator = seeded(HiFaceGenerator, width=8, halvings=3)
     spectral = {
-        name: module.parametrizations.weight.original.clone()
+        name: module.weight_orig.clone()
         for name, module in generator.named_modules()
-        if isinstance(module, nn.Conv2d) and is_parametrized(module)
+        if isinstance(module, nn.Conv2d) and hasattr(module, "weight_orig")
     }
     initialise(generator)
     for name, module in generator.named_modules():
@@ -289,7 +315,7 @@ def test_convolutions_start_from_xavier_unless_spectrally_normalised_and_biases_
             continue
         assert module.bias is None or not module.bias.any(), name
         if name in spectral:
-            assert torch.equal(module.parametrizations.weight.original, spectral[name]), name
+            assert torch.equal(module.weight_orig, spectral[name]), name
         elif module.weight.numel() > 2000:
             fans = 9 * (module.in_channels + module.out_channels)
             assert module.weight.std().item() == pytest.approx(0.02 * math.sqrt(2 / fans), rel=0.1), name
@@ -308,7 +334,8 @@ def test_the_discriminators_have_the_published_size(width, expected):
     for judge in discriminator.judges:
         norms = [module for module in judge.modules() if isinstance(module, nn.InstanceNorm2d)]
         assert len(norms) == 3 and not any(norm.affine for norm in norms)
-        assert [is_parametrized(m) for m in judge.modules() if isinstance(m, nn.Conv2d)] == [False, *[True] * 3, False]
+        convolutions = [m for m in judge.modules() if isinstance(m, nn.Conv2d)]
+        assert [hasattr(m, "weight_orig") for m in convolutions] == [False, *[True] * 3, False]
 
 
 @pytest.mark.parametrize(

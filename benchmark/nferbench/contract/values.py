@@ -96,7 +96,7 @@ def _replaced(value: Any, changes: Mapping[str, Any], where: str, problems: list
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     hints = get_type_hints(type(value))
-    names = [field.name for field in dataclasses.fields(value)]
+    names = [field.name for field in dataclasses.fields(value) if field.init]
     grouped: dict[str, Any] = {}
     for dotted, new in changes.items():
         first, _, rest = str(dotted).partition(".")

@@ -1,7 +1,8 @@
 """Import of checkpoints of the guided-diffusion code into our U-Net.
 
 Its networks are ours layer for layer (Dhariwal & Nichol 2021). Only names differ, and attention: there one matrix makes
-queries, keys and values, here three do.
+queries, keys and values, here three do. What a file shows is checked; what it does not show (the order of that matrix,
+the channels of a head) is told by the recipe.
 """
 
 from __future__ import annotations
@@ -16,8 +17,15 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from nferbench import UsageError
+from nferbench_methods.diffusion.score import AttentionOrder
 from nferbench_methods.diffusion.unet import TimeUNet
 
+GROUPS = 32  # of all their norms, whatever the width
+
+_MUST = (
+    "the recipe must be that of the checkpoint, and the checkpoint one with resblock_updown and use_scale_shift_norm, "
+    "without classes"
+)
 _RESIDUAL = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
@@ -35,13 +43,17 @@ _ENDS = {
 }
 
 
-def load_guided_diffusion(path: str, sha256: str, network: TimeUNet) -> None:
+def load_guided_diffusion(
+    path: str, sha256: str, network: TimeUNet, head_channels: int, order: AttentionOrder = "legacy"
+) -> None:
     """Overwrite the weights of a network with those of a checkpoint file.
 
     Args:
         path: file with the state dict of a guided-diffusion U-Net.
         sha256: its SHA-256 in hexadecimal digits.
         network: of the same architecture.
+        head_channels: channels of every attention head of the checkpoint (num_head_channels).
+        order: "new" where it was trained with use_new_attention_order.
 
     Raises:
         UsageError: the file is missing, is another one, is no state dict of tensors, or is of another architecture.
@@ -62,49 +74,75 @@ def load_guided_diffusion(path: str, sha256: str, network: TimeUNet) -> None:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"score checkpoint {path} is not a state dict of tensors; give a guided-diffusion model file")
     try:
-        converted = from_guided_diffusion(state, network)
+        _check_heads(network, head_channels)
+        converted = from_guided_diffusion(state, network, order)
     except UsageError as error:
         raise UsageError(f"score checkpoint {path} does not fit: {error}") from None
     network.net.load_state_dict(converted)
 
 
-def from_guided_diffusion(state: Mapping[str, Tensor], network: TimeUNet) -> dict[str, Tensor]:
+def from_guided_diffusion(
+    state: Mapping[str, Tensor], network: TimeUNet, order: AttentionOrder = "legacy"
+) -> dict[str, Tensor]:
     """Rename and split the tensors of a guided-diffusion state dict as `network.net` names them.
 
     Raises:
-        UsageError: a tensor is missing, left over, or of another shape than the network's.
+        UsageError: a tensor is missing, left over, of another shape than the network's, or not of finite numbers; or
+            the network's norms have other groups than guided-diffusion's.
     """
+    groups = network.net.conv_norm_out.num_groups
+    if groups != GROUPS:
+        width = network.net.conv_in.out_channels
+        raise UsageError(
+            f"norms of width {width} have {groups} groups here and {GROUPS} there; allowed: multiples of 32 from 128 on"
+        )
     expected = network.net.state_dict()
     left = dict(state)
     converted: dict[str, Tensor] = {}
 
-    def take(name: str) -> Tensor:
+    def take(name: str, shape: tuple[int, ...]) -> Tensor:
         if name not in left:
-            raise UsageError(f"'{name}' is missing; the recipe must be that of the checkpoint")
-        return left.pop(name).float()
+            raise UsageError(f"'{name}' is missing; {_MUST}")
+        value = left.pop(name)
+        if tuple(value.shape) not in (shape, (*shape, 1)):  # their attention convolves where ours is linear
+            raise UsageError(f"'{name}' has shape {tuple(value.shape)}, the network's {shape}; {_MUST}")
+        if not (value.is_floating_point() and value.isfinite().all()):
+            raise UsageError(f"'{name}' is not of finite floating-point numbers; give the file as it was published")
+        return value.reshape(shape).float()
 
     for theirs, ours in _layers(network.net):
         for kind in ("weight", "bias"):
             if isinstance(ours, str):
-                if f"{ours}.{kind}" in expected:  # a residual block whose width does not change has no skip convolution
-                    value = take(f"{theirs}.{kind}")
-                    converted[f"{ours}.{kind}"] = value.squeeze(-1) if value.ndim == 3 else value
+                target = f"{ours}.{kind}"
+                if target in expected:  # a residual block whose width does not change has no skip convolution
+                    converted[target] = take(f"{theirs}.{kind}", tuple(expected[target].shape))
             else:
-                converted |= _split(take(f"{theirs}.{kind}"), kind, *ours)
+                name, heads = ours
+                rows, *columns = expected[f"{name}.to_q.{kind}"].shape
+                joint = take(f"{theirs}.{kind}", (3 * rows, *columns))
+                for role, part in zip("qkv", _split(joint, heads, order), strict=True):
+                    converted[f"{name}.to_{role}.{kind}"] = part
     if left:
-        raise UsageError(f"'{next(iter(left))}' is left over; the recipe must be that of the checkpoint")
-    for name, value in converted.items():
-        if value.shape != expected[name].shape:
-            shapes = f"{tuple(value.shape)}, the network's {tuple(expected[name].shape)}"
-            raise UsageError(f"{name} has shape {shapes}; the recipe must be that of the checkpoint")
+        raise UsageError(f"'{next(iter(left))}' is left over; {_MUST}")
     return converted
 
 
-def _split(joint: Tensor, kind: str, name: str, heads: int) -> dict[str, Tensor]:
-    """Queries, keys and values out of one matrix, whose rows are ordered by head first and by role second."""
-    rows = joint.flatten(1) if kind == "weight" else joint
-    parts = rows.reshape(heads, 3, -1, *rows.shape[1:]).unbind(1)
-    return {f"{name}.to_{role}.{kind}": part.flatten(0, 1) for role, part in zip("qkv", parts, strict=True)}
+def _check_heads(network: TimeUNet, head_channels: int) -> None:
+    """Refuse a network whose heads are narrower than asked for, which the width of an attending level had made so."""
+    for module in network.net.modules():
+        if isinstance(module, Attention) and module.heads * head_channels != module.inner_dim:
+            raise UsageError(
+                f"an attention of {module.inner_dim} channels cannot have heads of {head_channels}; "
+                "set head_channels to the checkpoint's num_head_channels"
+            )
+
+
+def _split(joint: Tensor, heads: int, order: AttentionOrder) -> Iterator[Tensor]:
+    """Queries, keys and values out of the rows of one matrix or one bias."""
+    if order == "new":
+        yield from joint.chunk(3)
+    else:
+        yield from (part.flatten(0, 1) for part in joint.reshape(heads, 3, -1, *joint.shape[1:]).unbind(1))
 
 
 def _layers(net: nn.Module) -> Iterator[tuple[str, str | tuple[str, int]]]:

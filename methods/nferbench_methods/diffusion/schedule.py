@@ -6,6 +6,7 @@ Indices are 0-based: index 0 is almost clean, the last one almost pure noise. Wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 from typing import final
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nferbench import UsageError
+from nferbench_methods.diffusion.spacing import accumulated, nearest
 
 TRAIN_STEPS = 1000  # steps of the schedule on which every network but SR3's is trained
 
@@ -56,19 +58,34 @@ def head(schedule: Schedule, steps: int) -> Schedule:
 
 
 def respace(schedule: Schedule, steps: int) -> Schedule:
-    """Keep `steps` evenly spaced steps, the first and the last among them, with the betas that join them.
-
-    Step k of the result is step round(k (n - 1) / (steps - 1)) of the n given; its beta is 1 - alpha_bar / the previous
-    alpha_bar, so that noise levels are those of the original schedule (Nichol & Dhariwal 2021, section 4).
+    """Keep `steps` evenly spaced steps, rounded as in the authors' code of Nichol & Dhariwal 2021 (see `spacing`).
 
     Raises:
         UsageError: fewer than 2 steps, or more than the schedule has.
+    """
+    return _shortened(schedule, steps, accumulated)
+
+
+def spread(schedule: Schedule, steps: int) -> Schedule:
+    """Keep `steps` evenly spaced steps, rounded to the nearest.
+
+    Raises:
+        UsageError: fewer than 2 steps, or more than the schedule has.
+    """
+    return _shortened(schedule, steps, nearest)
+
+
+def _shortened(schedule: Schedule, steps: int, spacing: Callable[[int, int], list[int]]) -> Schedule:
+    """Some of the steps, the first and the last among them, with the betas that join them.
+
+    A beta is 1 - alpha_bar / the previous alpha_bar, so that noise levels are those of the original schedule (Nichol &
+    Dhariwal 2021, section 4).
     """
     if steps == len(schedule):
         return schedule
     if not 2 <= steps < len(schedule):
         raise UsageError(f"cannot respace {len(schedule)} steps to {steps}; allowed: 2 to {len(schedule)}")
-    kept = torch.linspace(0, len(schedule) - 1, steps, dtype=torch.float64).round().long()
+    kept = torch.tensor(spacing(len(schedule), steps))
     alpha_bar = schedule.alpha_bar[kept]
     return Schedule(schedule.index[kept], 1 - alpha_bar / previous(alpha_bar), alpha_bar)
 

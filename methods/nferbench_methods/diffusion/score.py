@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, final
 
-from nferbench import Batch, FaceSpec, Learner, NetworkRecipe, UsageError
+from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe, UsageError
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from nferbench_methods.diffusion.unet import TimeUNet
 
 Variance = Literal["fixed-small", "fixed-large", "learned-range"]  # of a reverse step
+AttentionOrder = Literal["legacy", "new"]  # of the rows for queries, keys and values: by head first, or by role first
 
 
 @final
@@ -32,7 +34,7 @@ class ScoreRecipe(NetworkRecipe):
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # channels of each level as multiples of the width
     res_blocks: int = 2  # residual blocks a level
     attention: tuple[int, ...] = (32, 16, 8)  # sides of the feature maps that attend to themselves
-    head_channels: int = 64  # channels of an attention head
+    head_channels: int = 64  # channels of an attention head, at every level that attends
     dropout: float = 0.0  # probability in each residual block
     learned_variance: bool = True  # three more output channels for the variance, trained by the variational bound
     steps: int = 100_000  # updates
@@ -42,7 +44,21 @@ class ScoreRecipe(NetworkRecipe):
     flip: bool = False  # mirror half of the faces, VIS and NIR together
     init_sha256: str = ""  # SHA-256 of a guided-diffusion checkpoint to start from; empty starts from nothing
     init: str = field(default="", compare=False)  # where that checkpoint lies
+    # Cannot be seen in the file: "new" where the checkpoint was trained with use_new_attention_order.
+    init_attention: AttentionOrder = field(default="legacy", metadata={LATER: True})
     checkpointing: bool = field(default=False, compare=False)  # recompute activations: a third slower, far less memory
+
+    def __post_init__(self) -> None:
+        if self.init_sha256 and (self.width < 128 or self.width % 32):
+            raise UsageError(
+                f"score.width is {self.width}; allowed with a checkpoint (init): multiples of 32 from 128 on, where "
+                "norms have the 32 groups of guided-diffusion's"
+            )
+        if self.init_attention != "legacy" and not self.init_sha256:
+            raise UsageError(
+                f"score.init_attention is '{self.init_attention}' and there is no checkpoint; set init and "
+                "init_sha256, or leave it 'legacy'"
+            )
 
     @property
     def title(self) -> str:
@@ -79,7 +95,8 @@ class ScoreRecipe(NetworkRecipe):
         if self.init or self.init_sha256:
             from nferbench_methods.diffusion.checkpoint import load_guided_diffusion
 
-            load_guided_diffusion(self.init, self.init_sha256, network.unet)  # type: ignore[arg-type]
+            unet: TimeUNet = network.unet  # type: ignore[assignment]
+            load_guided_diffusion(self.init, self.init_sha256, unet, self.head_channels, self.init_attention)
         schedule = linear_schedule().to(next(network.parameters()).device)
 
         def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:

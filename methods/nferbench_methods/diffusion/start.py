@@ -51,7 +51,7 @@ def levels_from(start_step: int, steps: int | None, device: torch.device | str) 
         device: of the times that networks are told.
     """
     from nferbench_methods.diffusion import sampling
-    from nferbench_methods.diffusion.schedule import head, linear_schedule, respace
+    from nferbench_methods.diffusion.schedule import head, linear_schedule, spread
 
     schedule = head(linear_schedule(), start_step)
-    return sampling.levels(respace(schedule, steps or len(schedule)), device)
+    return sampling.levels(spread(schedule, steps or len(schedule)), device)

@@ -10,7 +10,7 @@ from typing import NamedTuple, final
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils import spectral_norm
 
 
 class Judgement(NamedTuple):

@@ -12,8 +12,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils import spectral_norm
 
 from nferbench_methods.gan.suppression import SuppressionEncoder, pyramid_channels
 
@@ -72,9 +71,8 @@ class SPADEResBlock(nn.Module):
     ) -> None:
         super().__init__()
         middle = min(in_channels, out_channels)
-        # torch's parametrisation and not its older hook, which is to be deprecated and keeps a second, derived weight
-        # that an initialisation can write to without effect.
-        # Deviation: it warms its vectors up by 15 power iterations, where the authors start from random ones.
+        # torch's older hook, as in the authors' code: it updates v before u. The parametrisation meant to supersede it
+        # updates u before v, half an iteration apart once the weights move, and does 15 iterations before the first.
         self.spade_0 = SPADE(in_channels, feature_channels, normalisation)
         self.conv_0 = spectral_norm(nn.Conv2d(in_channels, middle, 3, padding=1))
         self.spade_1 = SPADE(middle, feature_channels, normalisation)
@@ -147,7 +145,7 @@ def initialise(network: nn.Module) -> None:
     # spectrally normalised weights that is thrown away; on a CPU it does not. This is what their GPU runs start from.
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            if not is_parametrized(module):
+            if not hasattr(module, "weight_orig"):  # the weights before the spectral norm, where there is one
                 nn.init.xavier_normal_(module.weight, gain=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
