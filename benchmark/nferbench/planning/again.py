@@ -44,7 +44,9 @@ def changed_code(work: Work, states: Sequence[Status]) -> list[str]:
     changed = {
         stage
         for stage, entry in entries.items()
-        if entry is not None and has_changed(code_of(stage), entry.info.get("made_with", {}).get("code"))
+        if entry is not None
+        and (earlier := entry.info.get("made_with", {}).get("code"))
+        and has_changed(code_of(stage), earlier)
     }
     counts = {name: len(changed.intersection(stages)) for name, stages in _named(work).items()}
     return [

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -23,8 +23,7 @@ def code_of(stage: Stage) -> dict[str, str]:
     They can be compared where they were made by one version of Python, which "python" gives. Empty for stages of the
     core alone.
     """
-    modules = sorted({type(value).__module__ for value in _values(stage)})
-    found = {name: _fingerprint(name) for name in modules if name.partition(".")[0] != CORE}
+    found = {name: _fingerprint(name) for name in sorted(_modules(stage))}
     return {**found, "python": _version()} if found else {}
 
 
@@ -43,17 +42,17 @@ def has_changed(code: object, earlier: object) -> bool:
     return code.get("python") == earlier.get("python") and code != earlier
 
 
-def _values(value: object) -> Iterator[object]:
-    """All values below a stage that are dataclasses, those of the stages that it needs left out."""
+@cache
+def _modules(value: object) -> frozenset[str]:
+    """Where the classes of a value and of all below it are defined; neither the core nor stages that it needs count."""
     if isinstance(value, tuple):
-        for item in value:
-            yield from _values(item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        if not isinstance(value, Stage):
-            yield value
-        for field in dataclasses.fields(value):
-            if not isinstance(part := getattr(value, field.name), Stage):
-                yield from _values(part)
+        return frozenset().union(*map(_modules, value))
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return frozenset()
+    module = type(value).__module__
+    below = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    own = {module} if module.partition(".")[0] != CORE else set()
+    return frozenset(own).union(*(_modules(part) for part in below if not isinstance(part, Stage)))
 
 
 def _version() -> str:
@@ -67,15 +66,21 @@ def _fingerprint(module: str) -> str:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in reached or (file := _file(name)) is None:
-            continue
-        try:
-            tree = ast.parse(file.read_bytes())
-        except (OSError, SyntaxError, ValueError):
-            continue
-        waiting += _imported(tree, name, is_package=file.name == "__init__.py")
-        reached[name] = ast.dump(_without_docstrings(tree))
+        if name not in reached and (file := _file(name)) is not None:
+            reached[name], imported = _said(name, file)
+            waiting += imported
     return hashlib.sha256("\0".join(reached[name] for name in sorted(reached)).encode()).hexdigest()[:16]
+
+
+@cache
+def _said(module: str, file: Path) -> tuple[str, tuple[str, ...]]:
+    """What a module says, as a hash, and which modules of its package it may import."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return "", ()
+    imported = _imported(tree, module, is_package=file.name == "__init__.py")
+    return hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest(), tuple(imported)
 
 
 def _file(module: str) -> Path | None:

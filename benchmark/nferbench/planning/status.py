@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from nferbench.contract.errors import DataError
@@ -27,11 +29,15 @@ class Status:
 
 def statuses(work: Work, store: Store) -> list[Status]:
     """The state of every stage, in order."""
-    known = {kind: list(store.entries(kind)) for kind in dict.fromkeys(stage.kind for stage in work.stages)}
-    return [_status(stage, store, known[stage.kind]) for stage in work.stages]
+
+    @cache
+    def known(kind: str) -> list[Entry]:
+        return list(store.entries(kind))
+
+    return [_status(stage, store, known) for stage in work.stages]
 
 
-def _status(stage: Stage, store: Store, known: list[Entry]) -> Status:
+def _status(stage: Stage, store: Store, known: Callable[[str], list[Entry]]) -> Status:
     try:
         entry = store.find(stage)
     except DataError as error:
@@ -40,7 +46,7 @@ def _status(stage: Stage, store: Store, known: list[Entry]) -> Status:
         return Status(stage, "done", entry=entry)
     mine = {name: value for name, value in description(stage).items() if name != "needs"}
     nearest: list[str] | None = None
-    for other in known:
+    for other in known(stage.kind):
         theirs = {name: value for name, value in other.info["description"].items() if name != "needs"}
         changed = differences(theirs, mine)
         if changed and not any(line.startswith(("fold.", "part ")) for line in changed):

@@ -39,6 +39,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def of(package: Path) -> dict[str, str]:
+    code._said.cache_clear()
     code._fingerprint.cache_clear()
     from thirdparty.net import Recipe  # type: ignore[import-not-found]
 
