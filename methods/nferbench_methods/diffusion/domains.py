@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class DomainRecipe(NetworkRecipe):
     """A time-dependent classifier of two domains, trained by cross entropy at all noise levels alike."""
 
+    # Deviation: the authors shuffle anew for every update, so that a face may come twice before all have come once. All
+    # trainings here deal out whole epochs.
+
     width: int = 128  # channels of the first level
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # channels of each level as multiples of the width
     res_blocks: int = 2  # residual blocks a level
