@@ -14,7 +14,7 @@ from nferbench.engine.scoring import score_faces
 from nferbench.engine.translating import translate_faces
 from nferbench.faces.prepare import BLOCKS, prepare
 from nferbench.planning.costs import cost_key
-from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
+from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, key
 from nferbench.workspace.store import Entry
 
 
@@ -46,7 +46,7 @@ def execute(stage: Stage, context: Context) -> Entry:
 def _perform(stage: Stage, context: Context) -> dict[str, Any]:
     """Fill the partial directory of a stage; return what its stage.json says of the result."""
     if isinstance(stage, PrepareFaces):
-        root = context.roots.get(stage.dataset.name)
+        root = context.roots.get(key(stage))
         folder = context.store.partial(stage)
         counts = prepare(
             stage.dataset,
