@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from nferbench.contract import ibug
 from nferbench.contract.dataset import Dropped, FaceDataset, Listing
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.people import lookalikes, told
 from nferbench.contract.translator import Translator
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import is_paired
 from nferbench.faces.crops import ALL_POINTS
-from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint
-from nferbench.planning.settings import Role, Row, Settings, TableName
+from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint, subjects_of
+from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Row, Settings, TableName
 from nferbench.workspace.stages import (
     HeldOut,
     PrepareFaces,
@@ -130,9 +132,15 @@ def plan_work(
     wanted = range(len(divisions)) if not only else sorted(only)
     if missing := [fold for fold in wanted if not 0 <= fold < len(divisions)]:
         raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {len(divisions) - 1}")
+    called = _called(settings)
     notes = [*settings.notes, *check_folds(listing.faces, divisions)]
     folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
-    notes += _dropped(settings.dataset, listing.dropped)
+    notes += _dropped(called["dataset"], listing.dropped)
+    if settings.without_extra == UNNAMED:
+        notes.append(
+            "no extra set was named, so no method gets an accuracy or F1; add --extra SET, the VIS set that is "
+            f"translated to train on, or --extra {NO_EXTRA} to do without"
+        )
     nir = {face.pair for face in listing.faces if face.modality == "nir" and face.pair}
     pairs = sum(face.modality == "vis" and face.pair in nir for face in listing.faces)
     if not pairs:
@@ -144,12 +152,13 @@ def plan_work(
     if settings.extra is not None:
         extra, extra_listing = faces_stage(settings, "extra", roots, store)
         listings[extra] = extra_listing
-        notes += _dropped(settings.extra, extra_listing.dropped)
+        notes += _dropped(called["extra"], extra_listing.dropped)
         usable = [face for face in extra_listing.faces if face.expression in classes]
         extra_modalities = {face.modality for face in usable}
         if "vis" not in extra_modalities:
             names = ", ".join(classes)
             raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
+    notes += _lookalikes(called["dataset"], listings, one_collection=_under_one_root(roots))
     rows = [_reference("nir-only", settings, faces, folds, None)]
     rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
     if extra is not None and "nir" in extra_modalities:
@@ -256,5 +265,25 @@ def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, 
     return tuple(ordered)
 
 
-def _dropped(dataset: FaceDataset, dropped: Sequence[Dropped]) -> list[str]:
-    return [f"{dataset.name}: {line}" for line in counted(dropped)]
+def _called(settings: Settings) -> dict[Role, str]:
+    """What notes call each set; two of one name are told apart."""
+    names: dict[Role, str] = {role: dataset.name for role, dataset in settings.sets().items()}
+    if len(names) == 2 and names["dataset"] == names["extra"]:
+        names["extra"] += " (the extra set)"
+    return names
+
+
+def _lookalikes(name: str, listings: Mapping[PrepareFaces, Listing], *, one_collection: bool) -> list[str]:
+    """A note on people who are tested and may have another name, in the extra set too where names mean the same."""
+    target, *extra = (subjects_of(listing.faces) for listing in listings.values())
+    others = extra if one_collection else []
+    groups = [group for group in lookalikes([*target, *chain(*others)]) if not set(target).isdisjoint(group)]
+    return [f"{name}: {told(groups)}"] if groups else []
+
+
+def _under_one_root(roots: Mapping[Role, Path]) -> bool:
+    return len(roots) == 2 and roots["dataset"].resolve() == roots["extra"].resolve()
+
+
+def _dropped(name: str, dropped: Sequence[Dropped]) -> list[str]:
+    return [f"{name}: {line}" for line in counted(dropped)]
