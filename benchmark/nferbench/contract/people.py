@@ -66,8 +66,8 @@ def told(groups: Sequence[tuple[str, ...]]) -> str:
     shown = ", ".join(" and ".join(repr(one_line(name)) for name in group[:NAMED]) for group in groups[:NAMED])
     more = f" and {len(groups) - NAMED} more such" if len(groups) > NAMED else ""
     return (
-        f"perhaps the same person under several names: {shown}{more}; spell one person alike, "
-        "who may else be trained on and tested"
+        f"perhaps the same person under several names: {shown}{more}; "
+        "give each person one spelling, or one may be both trained on and tested"
     )
 
 

@@ -42,10 +42,9 @@ class FolderDataset(FaceDataset):
         faces: list[Face] = []
         dropped: list[Dropped] = []
         trees = [(modality, *images_below(base, place)) for modality, place in _folders(base)]
-        people = {
-            parts[1] for _, paths, _ in trees for path in paths if len(parts := path.relative_to(base).parts) == 4
-        }
-        names = spelled_alike(people)  # before pairing: one tree may come from a Mac, which decomposes accents
+        places = [path.relative_to(base).parts for _, paths, _ in trees for path in paths]
+        # Before pairing: one of the trees may come from a Mac, which decomposes accents.
+        names = spelled_alike({parts[1] for parts in places if len(parts) == 4})
         for modality, paths, others in trees:
             dropped += others
             for path in paths:

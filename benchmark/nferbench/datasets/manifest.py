@@ -213,7 +213,7 @@ def is_face_set(path: Path) -> bool:
 
 def _name(choice: list[str]) -> str:
     """The first that can be a name: it holds something else than blanks and dots."""
-    return one_line(next(name for name in choice if name.strip(". ")))
+    return one_line(next(name for name in choice if "".join(name.split()).strip(".")))
 
 
 def _folder_name(path: Path) -> str:
