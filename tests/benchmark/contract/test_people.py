@@ -18,7 +18,7 @@ JOSE = unicodedata.normalize("NFC", "José")
         unicodedata.normalize("NFD", JOSE),
         f" {JOSE}",
         f"{JOSE}\u00a0",
-        f"Jo\u200bs\u00e9",  # zero width space
+        "Jo\u200bs\u00e9",  # zero width space
         f"\ufeff{JOSE}",
         f"{JOSE}\ufe0f",  # variation selector
         "Ｊｏｓé",
@@ -37,8 +37,7 @@ def test_blanks_and_digits_of_every_kind_are_equal(names: tuple[str, ...]) -> No
 
 def test_whoever_is_spelled_in_one_way_keeps_it() -> None:
     """What is stored of such data is found by it."""
-    kept = ["007", "7", "s001", "Anna", "anna", "P  1", unicodedata.normalize("NFD", JOSE), "１"]
-    kept = [name for name in kept if name != "7"] + ["7.0"]
+    kept = ["007", "7.0", "s001", "Anna", "anna", "P  1", unicodedata.normalize("NFD", JOSE), "１"]
     assert spelled_alike(kept) == {name: name for name in kept}
 
 

@@ -85,9 +85,7 @@ def test_a_bare_word_is_the_registered_set_and_says_so_where_it_may_be_another(
     (tmp_path / "synthetic-vis").mkdir()  # no data set
     monkeypatch.chdir(tmp_path)
     found = settings("synthetic-hfe", extra="synthetic-vis")
-    assert found.sets() == {
-        role: PLUGINS.datasets[f"synthetic-{end}"] for role, end in (("dataset", "hfe"), ("extra", "vis"))
-    }
+    assert (found.dataset, found.extra) == (PLUGINS.datasets["synthetic-hfe"], PLUGINS.datasets["synthetic-vis"])
     (note,) = found.notes
     assert "'synthetic-hfe' is the registered data set" in note and note.endswith("write ./synthetic-hfe")
     assert note in work(tmp_path, found).notes
@@ -138,9 +136,8 @@ def test_a_root_for_a_registered_name_is_that_of_the_registered_set(tmp_path: Pa
     manifest = listed(tmp_path / "here" / "cfee")
     (tmp_path / "data" / "cfee").mkdir(parents=True)
     found = settings(manifest, extra="cfee")
-    for given in (f"cfee={tmp_path / 'data' / 'cfee'}",):
-        roots = data_roots([given], found, PLUGINS.datasets.items)
-        assert roots == {"dataset": manifest.parent, "extra": tmp_path / "data" / "cfee"}
+    roots = data_roots([f"cfee={tmp_path / 'data' / 'cfee'}"], found, PLUGINS.datasets.items)
+    assert roots == {"dataset": manifest.parent, "extra": tmp_path / "data" / "cfee"}
     roots = data_roots([str(tmp_path / "data")], found, PLUGINS.datasets.items)
     assert roots == {"dataset": tmp_path / "data", "extra": tmp_path / "data" / "cfee"}
 
