@@ -55,8 +55,9 @@ def main() -> None:
         r.name: r.translator
         for r in resolve(Request(preset=asked.preset, methods=("all",), changes=tuple(asked.changes)), PLUGINS).rows
     }
-    changes = (*(f"methods.{name}.steps={STEPS}" for name in SAMPLED), "methods.ilvr.range_t=2")
-    changes += ("methods.t2v-ddpm.skip=0", *asked.changes)
+    few = [*(f"methods.{name}.steps={STEPS}" for name in SAMPLED), "methods.ilvr.range_t=2", "methods.t2v-ddpm.skip=0"]
+    named = {change.partition("=")[0] for change in asked.changes}
+    changes = (*(change for change in few if change.partition("=")[0] not in named), *asked.changes)
     settings = resolve(Request(preset=asked.preset, methods=("all", "baseline"), changes=changes), PLUGINS)
     spec = FaceSpec(settings.size, 68)
     figures = []

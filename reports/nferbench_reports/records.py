@@ -87,6 +87,7 @@ class Protocol(BaseModel):
     splits: str
     division: Literal["folds", "repeats", "fixed"] = "folds"
     crop: str = ""  # how faces were found and cropped; empty in records of earlier versions
+    without_extra: str = "no extra set"  # why there is none, where there is none; records of earlier versions lack it
 
     def summary(self) -> str:
         """The protocol in one line."""

@@ -22,6 +22,7 @@ Kind = Literal["comparison", "ablation"]
 Convention = Literal["standard", "paper"]
 Measure = Callable[[pd.DataFrame], float]
 
+RECOGNITION = ("accuracy", "macro_f1")
 LONG_COLUMNS = ("table", "dataset", "group", "method", "metric", "convention", "pooled", "mean", "std", "folds")
 
 
@@ -240,6 +241,8 @@ def _row(row: Row, title: str, cells: Sequence[Cell | None]) -> TableRow:
 
 def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_paper: bool) -> Cell | None:
     outcomes, measure = _measured(results, column, record.protocol.classes)
+    if not outcomes and column.metric in RECOGNITION and record.protocol.extra is None:
+        return Cell(note=record.protocol.without_extra)
     if not outcomes:
         return None
     published = None

@@ -280,3 +280,16 @@ def test_footnotes_are_told_once_and_go_on_after_z(workspace: Any) -> None:
     assert len(marks) == 29
     assert list(marks.items())[:2] == [("stamp 0", "a"), ("none of 2 folds: not run yet", "b")]
     assert list(marks.values())[25:28] == ["z", "aa", "ab"]
+
+
+@pytest.mark.parametrize("why", ["no extra set (--extra none)", None])
+def test_recognition_without_an_extra_set_is_a_dash_with_its_reason(workspace: Any, why: str | None) -> None:
+    said = {} if why is None else {"without_extra": why}  # records of earlier versions do not say
+    quality = [workspace.quality(f"q{fold}", "a", [(0.2, 10, 0.5, 52, 0.9)]) for fold in (0, 1)]
+    rows = [recognised(workspace, "nir-only", "reference"), workspace.row("m", "gan", quality=quality)]
+    workspace.record(rows, extra=None, extra_title=None, **said)
+    table = compared(workspace)
+    for metric in ("accuracy", "macro_f1"):
+        assert cell(table, "m", metric).pooled is None and cell(table, "m", metric).note == (why or "no extra set")
+    assert cells(table, "nir-only")["lpips"] is None and cell(table, "nir-only", "accuracy").note == ""
+    assert list(table.footnotes()) == [why or "no extra set"]

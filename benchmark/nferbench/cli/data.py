@@ -56,9 +56,9 @@ def data_verify(
     from nferbench.workspace.store import open_workspace
 
     request = Request(dataset, ("none",), "none", preset, detector=detector, crop=crop, changes=tuple(change))
-    settings, _ = settled(request, plugin)
-    roots = data_roots(data_root, [settings.dataset])
-    verdict = verify(settings.dataset, roots.get(settings.dataset.name), settings.size, settings.crop)
+    settings, plugins = settled(request, plugin)
+    root = data_roots(data_root, settings, plugins.datasets.items).get("dataset")
+    verdict = verify(settings.dataset, root, settings.size, settings.crop)
     for line in verdict.lines:
         say(line)
     if verdict.sheet is not None:
@@ -98,11 +98,12 @@ def data_prepare(
     store = open_workspace(workspace)
     request = Request(dataset, ("none",), extra, preset, detector=detector, crop=crop, changes=tuple(change))
     settings, plugins = settled(request, plugin)
-    sets = [each for each in (settings.dataset, settings.extra) if each is not None]
-    roots = data_roots(data_root, sets)
-    stages = [faces_stage(settings, each, roots, store)[0] for each in sets]
+    roots = data_roots(data_root, settings, plugins.datasets.items)
+    by_role = {role: faces_stage(settings, role, roots, store)[0] for role in settings.sets()}
+    stages = list(dict.fromkeys(by_role.values()))
     wanted = [stage for stage in stages if _missing(stage, store)]
-    setup = setup_of(store, roots, plugins, "cpu", 1)
+    places = {stage: roots[role] for role, stage in by_role.items() if role in roots}
+    setup = setup_of(store, places, plugins, "cpu", 1)
     with reporter(wanted) as show:
         outcome = run_stages(wanted, setup, store, show, jobs=jobs or default_jobs("cpu"))
     for stage, finished in outcome.failed.items():
@@ -131,11 +132,12 @@ def data_landmarks(
     from nferbench.planning.plan import data_roots
     from nferbench.planning.settings import Request
 
-    settings, _ = settled(Request(dataset, ("none",), "none", detector=detector, changes=tuple(change)), plugin)
+    request = Request(dataset, ("none",), "none", detector=detector, changes=tuple(change))
+    settings, plugins = settled(request, plugin)
     if not isinstance(settings.dataset, Detected):
         raise UsageError("data landmarks needs a --detector that finds them (nferbench detectors lists all)")
     images = settings.dataset.inner
-    root = data_roots(data_root, [images]).get(images.name)
+    root = data_roots(data_root, settings, plugins.datasets.items).get("dataset")
     with typer.progressbar(length=1, label="finding faces", file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:

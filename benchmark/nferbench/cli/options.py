@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-_DATASET = "A name (nferbench datasets), a manifest .csv or a folder."
+_DATASET = "A name (nferbench datasets), a manifest .csv or a folder (./NAME where a set has its name)."
 Dataset = Annotated[str, typer.Option(help=_DATASET)]
 NamedDataset = Annotated[str, typer.Argument(help=_DATASET)]
 DataRoot = Annotated[

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nferbench.planning.plugins import Plugins
     from nferbench.planning.settings import Request, Settings
     from nferbench.planning.status import Status
+    from nferbench.workspace.stages import PrepareFaces
     from nferbench.workspace.store import Store
 
 CHECKPOINT = 30.0  # seconds between two checkpoints of a training
@@ -46,10 +47,11 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
         tuple(chosen.change),
     )
     settings = resolve(request, plugins)
-    sets = [each for each in (settings.dataset, settings.extra) if each is not None]
-    roots = data_roots(chosen.data_root, sets)
+    roots = data_roots(chosen.data_root, settings, plugins.datasets.items)
     work = plan_work(settings, roots, store, lpips_identity(), only)
-    setup = setup_of(store, roots, plugins, chosen.device, chosen.batch)
+    stages = {"dataset": work.faces, "extra": work.extra}
+    places = {stage: roots[role] for role, stage in stages.items() if stage is not None and role in roots}
+    setup = setup_of(store, places, plugins, chosen.device, chosen.batch)
     states = again(work, statuses(work, store), _items(chosen.again))
     for note in changed_code(work, states):
         say(f"note: {note}")
@@ -57,22 +59,25 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
 
 
 def settled(request: Request, plugin: Sequence[str]) -> tuple[Settings, Plugins]:
-    """The values of a request, once the detector that it names is ready, and what was registered."""
+    """The values of a request, once the detector that it names is ready, and what was registered; tells its notes."""
     from nferbench.planning.plugins import load_plugins
     from nferbench.planning.settings import resolve
 
     plugins = tell_failures(load_plugins(plugin))
     settings = resolve(request, plugins)
+    for note in settings.notes:
+        say(f"note: {note}")
     if settings.detector is not None:
         settings.detector.ready()
     return settings, plugins
 
 
-def setup_of(store: Store, roots: Mapping[str, Path], plugins: Plugins, device: str, batch: int) -> Setup:
+def setup_of(store: Store, roots: Mapping[PrepareFaces, Path], plugins: Plugins, device: str, batch: int) -> Setup:
     """What workers have to know."""
     from nferbench.engine.worker import Setup
+    from nferbench.workspace.stages import key
 
-    resolved = {name: path.resolve() for name, path in roots.items()}
+    resolved = {key(stage): path.resolve() for stage, path in roots.items()}
     return Setup(store.workspace.resolve(), resolved, plugins.files, _device(device), batch, CHECKPOINT)
 
 

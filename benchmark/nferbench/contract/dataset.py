@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from nferbench.contract.people import spelled_alike
 from nferbench.contract.printable import one_line
 
 if TYPE_CHECKING:
@@ -48,11 +49,20 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Listing:
-    """All usable faces of a data set, sorted by id, and what was left out."""
+    """All usable faces of a data set, sorted by id, and what was left out.
+
+    Subjects whose names differ in nothing that can be seen are one (see `people.spelled_alike`).
+    """
 
     faces: tuple[Face, ...]
     landmarks: int = 0  # points per face; 0 where the data set has none
     dropped: tuple[Dropped, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = spelled_alike({face.subject for face in self.faces})
+        if any(names[name] != name for name in names):
+            faces = tuple(replace(face, subject=names[face.subject]) for face in self.faces)
+            object.__setattr__(self, "faces", faces)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from pathlib import Path
 from nferbench.contract.dataset import Listing
 from nferbench.contract.errors import DataError
 
-Entry = tuple[int, int, str]  # size in bytes, modification time in ns, SHA-256 of the content
+# Size in bytes, times of modification and of change in ns, inode; anybody may set the first two of a replaced file.
+State = tuple[int, int, int, int]
+Entry = tuple[State, str]  # and the SHA-256 of the content
 
 _UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)  # a matter of one file: no permission, or a bad spot of the disk
 _FORMAT = 1  # raise it when the same data shall get another fingerprint
@@ -30,9 +32,8 @@ def fingerprint(listing: Listing, root: Path | None, cache: Path | None, *, sequ
     Args:
         listing: the usable faces.
         root: the folder that `Face.files` are relative to; None only for drawn faces, which have no files.
-        cache: a JSON file that remembers hashes of contents by (path, size, modification time in ns), so that an
-            unchanged data set is not read again; a missing or damaged one is made anew. Any number of data sets may
-            share it. None keeps none.
+        cache: a JSON file that remembers hashes of contents by path and `State`, so that an unchanged data set is not
+            read again; a missing or damaged one is made anew. Any number of data sets may share it. None keeps none.
         sequences: whether it matters which sequence a face belongs to.
 
     Returns:
@@ -52,7 +53,7 @@ def fingerprint(listing: Listing, root: Path | None, cache: Path | None, *, sequ
 
 
 def _contents(files: list[str], root: Path | None, cache: Path | None) -> dict[str, str]:
-    """The SHA-256 of each file, taken from the cache where size and time have not changed."""
+    """The SHA-256 of each file, taken from the cache where its state has not changed."""
     if not files:
         return {}
     if root is None:
@@ -62,27 +63,28 @@ def _contents(files: list[str], root: Path | None, cache: Path | None) -> dict[s
     stale: list[str] = []
     paths = {file: root.absolute() / file for file in files}
     for file, path in paths.items():
-        entry = known.get(str(path), (0, 0, ""))
-        entries[file] = (*_size_and_time(path), entry[2])
-        if entry != entries[file] or not entry[2]:
+        state = _state(path)
+        before, content = known.get(str(path), (None, ""))
+        entries[file] = (state, content)
+        if before != state:
             stale.append(file)
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock; remote disks gain most
         for file, content in zip(stale, pool.map(lambda file: _hash(paths[file]), stale), strict=True):
-            entries[file] = (*entries[file][:2], content)
+            entries[file] = (entries[file][0], content)
     if stale and cache is not None:
-        _write_cache(cache, known | {str(paths[file]): entry for file, entry in entries.items() if entry[2]})
-    return {file: entry[2] for file, entry in entries.items()}
+        _write_cache(cache, known | {str(paths[file]): entry for file, entry in entries.items() if entry[1]})
+    return {file: content for file, (_, content) in entries.items()}
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    """Size in bytes and modification time in ns; zeros where the file is unreadable."""
+def _state(path: Path) -> State:
+    """What tells one state of a file from another; zeros where the file is unreadable."""
     try:
         status = path.stat()
     except OSError as error:
         if error.errno in _UNREADABLE:
-            return 0, 0
+            return 0, 0, 0, 0
         raise DataError(f"{path}: {error.strerror}") from None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _hash(path: Path) -> str:
@@ -97,7 +99,7 @@ def _hash(path: Path) -> str:
 
 
 def _read_cache(cache: Path | None) -> dict[str, Entry]:
-    """The entries of a cache that have the right form; what is damaged is only slower, never wrong."""
+    """The entries of a cache that have the right form; without what is damaged or older it is slower, never wrong."""
     if cache is None:
         return {}
     try:
@@ -106,9 +108,9 @@ def _read_cache(cache: Path | None) -> dict[str, Entry]:
         return {}
     entries = stored.items() if isinstance(stored, dict) else ()
     return {
-        file: (size, time, content)
-        for file, (size, time, content) in ((f, e) for f, e in entries if isinstance(e, list) and len(e) == 3)
-        if isinstance(size, int) and isinstance(time, int) and isinstance(content, str) and len(content) == 64
+        file: ((state[0], state[1], state[2], state[3]), content)
+        for file, (*state, content) in ((f, e) for f, e in entries if isinstance(e, list) and len(e) == 5)
+        if all(isinstance(each, int) for each in state) and isinstance(content, str) and len(content) == 64
     }
 
 
@@ -119,7 +121,7 @@ def _write_cache(cache: Path, entries: dict[str, Entry]) -> None:
         descriptor, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.name)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(entries, file)
+                json.dump({path: [*state, content] for path, (state, content) in entries.items()}, file)
             Path(name).replace(cache)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from typing import final
 
 from nferbench.contract.dataset import NEUTRAL, Dropped, Face, FaceDataset, Listing, Modality, Picture
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.people import spelled_alike
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import contradictions, is_paired, partnered
@@ -40,8 +41,11 @@ class FolderDataset(FaceDataset):
             raise UsageError(f"data set '{self.name}': {base} holds neither a folder vis nor a folder nir")
         faces: list[Face] = []
         dropped: list[Dropped] = []
-        for modality, place in _folders(base):
-            paths, others = images_below(base, place)
+        trees = [(modality, *images_below(base, place)) for modality, place in _folders(base)]
+        places = [path.relative_to(base).parts for _, paths, _ in trees for path in paths]
+        # Before pairing: one of the trees may come from a Mac, which decomposes accents.
+        names = spelled_alike({parts[1] for parts in places if len(parts) == 4})
+        for modality, paths, others in trees:
             dropped += others
             for path in paths:
                 file = path.relative_to(base).as_posix()
@@ -49,7 +53,7 @@ class FolderDataset(FaceDataset):
                 if len(folders) != 2:
                     dropped.append(Dropped(file, "not at <subject>/<expression>/<image>"))
                     continue
-                subject, label = folders
+                subject, label = names[folders[0]], folders[1]
                 expression = canonical(label)
                 if expression is None:
                     dropped.append(Dropped(file, unknown(label)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -175,11 +176,12 @@ class ManifestDataset(FaceDataset):
         return ""
 
 
-def dataset_from_path(path: Path) -> FaceDataset:
+def dataset_from_path(path: Path) -> ManifestDataset | FolderDataset:
     """The data set at a path: a manifest, or a folder that holds a manifest.csv or the folders vis and nir.
 
     The name is what the YAML or JSON file beside the manifest says, else the name of the folder where the manifest is
-    called manifest.csv, else that of the manifest.
+    called manifest.csv, else that of the manifest. Names that are blank or nothing but dots are passed over; a folder
+    has its own name however the path leads there ("..", a link), and "/" none.
 
     Raises:
         UsageError: nothing there is a data set.
@@ -191,16 +193,31 @@ def dataset_from_path(path: Path) -> FaceDataset:
     if path.is_dir():
         if not is_face_tree(path):
             raise UsageError(f"{path} is no data set; it must hold {FILE_NAME} or folders vis and nir")
-        name = one_line(path.name)
+        name = _name([_folder_name(path), FolderDataset.name])
         return FolderDataset(name=name, title=name, path=str(path))
     if not path.is_file():
         raise UsageError(f"{path} does not exist; give a manifest (.csv) or a folder that holds a data set")
     if path.suffix.lower() != ".csv":
         raise UsageError(f"{path} is no manifest; give a .csv file or a folder that holds a data set")
     sidecar = read_sidecar(path)
-    name = one_line(sidecar.name or (path.parent.name if path.name == FILE_NAME else path.stem))
+    stem = "" if path.name == FILE_NAME else path.stem
+    name = _name([sidecar.name, stem, _folder_name(path.parent), ManifestDataset.name])
     dataset = ManifestDataset(name=name, title=sidecar.title or name, file=str(path))
     return replace(dataset, licence=sidecar.licence)
+
+
+def is_face_set(path: Path) -> bool:
+    """Whether a path is a folder that `dataset_from_path` takes."""
+    return path.is_dir() and ((path / FILE_NAME).is_file() or is_face_tree(path))
+
+
+def _name(choice: list[str]) -> str:
+    """The first that can be a name: it holds something else than blanks and dots."""
+    return one_line(next(name for name in choice if "".join(name.split()).strip(".")))
+
+
+def _folder_name(path: Path) -> str:
+    return Path(os.path.realpath(path)).name  # resolve() raises on links in a circle
 
 
 def _counts(faces: list[Face]) -> dict[str, int]:

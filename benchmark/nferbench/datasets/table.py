@@ -15,6 +15,7 @@ from typing import cast
 
 from nferbench.contract.dataset import Face, Modality
 from nferbench.contract.errors import DataError
+from nferbench.contract.people import plain, spelled_alike
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.tree import name_fault
 
@@ -75,12 +76,13 @@ def read_table(file: Path, root: Path, aliases: Mapping[str, str]) -> tuple[list
     rows: list[Row] = []
     problems: list[str] = []
     first_line: dict[str, int] = {}
+    names = spelled_alike({_cells(header, values)["subject"] for _, values in lines})
     for number, values in lines:
         if len(values) > len(header):
             problems.append(f"line {number}: {len(values)} values for {len(header)} columns")
             continue
-        cells = dict.fromkeys(REQUIRED + OPTIONAL, "")
-        cells.update(zip(header, (value.strip() for value in values), strict=False))
+        cells = _cells(header, values)
+        cells["subject"] = names[cells["subject"]]
         row, faults = _check_row(number, cells, root, aliases)
         if row is not None and row.face.id in first_line:
             faults = [f"path {row.face.id!r} is already on line {first_line[row.face.id]}"]
@@ -89,6 +91,11 @@ def read_table(file: Path, root: Path, aliases: Mapping[str, str]) -> tuple[list
             first_line[row.face.id] = number
             rows.append(row)
     return rows, problems
+
+
+def _cells(header: list[str], values: list[str]) -> dict[str, str]:
+    """The cells of a row by column, without surrounding blanks; "" where there is none."""
+    return dict.fromkeys(REQUIRED + OPTIONAL, "") | dict(zip(header, (value.strip() for value in values), strict=False))
 
 
 def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -152,7 +159,7 @@ def _check_row(
     modality = cells["modality"].casefold()
     if modality not in USED + UNUSED:
         faults.append(f"unknown modality {cells['modality']!r}; known: {', '.join(USED + UNUSED)}")
-    if not cells["subject"]:
+    if not plain(cells["subject"]):
         faults.append("the subject is empty; write ? where the identity is unknown")
     box = split = None
     try:

@@ -21,7 +21,7 @@ class Context:
     """What a stage is done with; nothing of it may change a result on a CPU."""
 
     store: Store
-    roots: Mapping[str, Path]  # data root by data set name
+    roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
     device: torch.device
     batch: int  # images translated at a time; halved when the device runs out of memory
     checkpoint_seconds: float = 30.0

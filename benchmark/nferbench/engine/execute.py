@@ -47,7 +47,7 @@ def execute(stage: Stage, context: Context) -> Entry:
 def _perform(stage: Stage, context: Context) -> dict[str, Any]:
     """Fill the partial directory of a stage; return what its stage.json says of the result."""
     if isinstance(stage, PrepareFaces):
-        root = context.roots.get(stage.dataset.name)
+        root = context.roots.get(key(stage))
         folder = context.store.partial(stage)
         counts = prepare(
             stage.dataset,

@@ -35,6 +35,7 @@ from nferbench.workspace.stages import (
     Stage,
     TrainNetwork,
     Translate,
+    key,
     readable,
 )
 
@@ -117,7 +118,7 @@ def parameters(recipe: NetworkRecipe, spec: FaceSpec) -> dict[str, int]:
 
 def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float:
     if isinstance(stage, PrepareFaces):
-        root = setup.roots.get(stage.dataset.name)
+        root = setup.roots.get(key(stage))
         some = stage.dataset.listing(root).faces[:4]
         began = time.perf_counter()
         for face in some:

@@ -31,7 +31,7 @@ class Setup:
     """What a worker process is started with."""
 
     workspace: Path
-    roots: Mapping[str, Path]
+    roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
     plugin_files: tuple[str, ...]
     device: str  # "cpu" or "cuda"
     batch: int

@@ -13,11 +13,10 @@ import numpy as np
 
 from nferbench.contract.dataset import Face
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.people import UNKNOWN
 from nferbench.datasets.labels import CLASSES
 
 Division = Literal["folds", "repeats"]
-
-UNKNOWN = "?"  # the subject of faces whose identity is unknown: they may train, never be split or tested
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nferbench.faces.folds import UNKNOWN
+from nferbench.contract.people import UNKNOWN, plain
 from nferbench.faces.prepared import PreparedFaces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RULE = 2  # raise it when the same faces shall be judged anew
+RULE = 3  # raise it when the same faces shall be judged anew
 GRID = 32  # side of a thumbnail
 ALIKE = 0.97  # correlation of two thumbnails from which on they count as one picture
 CHUNK = 1024  # thumbnails compared at a time with all others
@@ -76,9 +76,10 @@ def find_leaks(
                 kind = _kind(target.digests[i], others.digests[j])
                 found.add(Leak(kind, one.id, other.id, (one.subject, other.subject), extra=True))
         if same_people:
-            first = {face.subject: face.id for face in reversed(extra.faces)}
-            for subject in sorted(tested & first.keys() - {UNKNOWN}):
-                found.add(Leak("same subject", "", first[subject], (subject, subject), extra=True))
+            first = {plain(face.subject): face for face in reversed(extra.faces)}
+            for subject in sorted(tested - {UNKNOWN}):
+                if same := first.get(plain(subject)):
+                    found.add(Leak("same subject", "", same.id, (subject, same.subject), extra=True))
     return tuple(sorted(found, key=lambda leak: (leak.extra, leak.kind, leak.test, leak.other)))
 
 

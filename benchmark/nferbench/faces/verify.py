@@ -13,12 +13,13 @@ import numpy as np
 from nferbench.contract.dataset import Face, FaceDataset
 from nferbench.contract.errors import DataError
 from nferbench.contract.ibug import POINTS
+from nferbench.contract.people import UNKNOWN, lookalikes
+from nferbench.contract.people import told as told_people
 from nferbench.datasets.labels import CLASSES
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair
 from nferbench.faces.blocks import crop_of
 from nferbench.faces.crops import crop_named
-from nferbench.faces.folds import UNKNOWN
 from nferbench.faces.geometry import Square, moved
 from nferbench.faces.registration import apart, registered, summary, told
 
@@ -64,6 +65,7 @@ def verify(dataset: FaceDataset, root: Path | None, size: int, crop: str, seed: 
     lines = [
         *_counts(listing.faces),
         *(f"note: {finding.text}" for finding in findings if not finding.serious),
+        *_alike(listing.faces),
         *counted(listing.dropped),
         *(f"could not be cropped: {failure}" for failure in failures),
         *_apart(tried, crops, size),
@@ -100,6 +102,11 @@ def _counts(faces: Sequence[Face]) -> Iterator[str]:
         yield f"{unknown} faces of unknown people: they may train, and are never tested"
     pairs = sum(len(group) == 2 for group in by_pair(faces).values())
     yield f"{pairs} VIS-NIR pairs"
+
+
+def _alike(faces: Sequence[Face]) -> Iterator[str]:
+    if groups := lookalikes(face.subject for face in faces):
+        yield f"note: {told_people(groups)}"
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _one_collection(work: Work, roots: Mapping[str, Path]) -> bool:
     """Whether both sets lie under one root, so that one name means one person."""
     if work.extra is None:
         return False
-    bases = [stage.dataset.base(roots.get(stage.dataset.name)) for stage in (work.faces, work.extra)]
+    bases = [stage.dataset.base(roots.get(key(stage))) for stage in (work.faces, work.extra)]
     return bases[0] is not None and bases[1] is not None and bases[0].resolve() == bases[1].resolve()
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from nferbench.contract import ibug
 from nferbench.contract.dataset import Dropped, FaceDataset, Listing
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.people import lookalikes, told
 from nferbench.contract.translator import Translator
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import is_paired
 from nferbench.faces.crops import ALL_POINTS
-from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint
-from nferbench.planning.settings import Row, Settings, TableName
+from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint, subjects_of
+from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Row, Settings, TableName
 from nferbench.workspace.stages import (
     HeldOut,
     PrepareFaces,
@@ -74,42 +76,49 @@ class Work:
     listings: Mapping[PrepareFaces, Listing]
 
 
-def data_roots(given: Sequence[str], datasets: Sequence[FaceDataset]) -> dict[str, Path]:
-    """Where each data set lies, by name.
+def data_roots(given: Sequence[str], settings: Settings, registered: Collection[str] = ()) -> dict[Role, Path]:
+    """Where the data sets of a run lie, by role.
 
     Args:
-        given: "PATH" for all data sets (a folder PATH/NAME is preferred where it exists) or "NAME=PATH" for one.
-        datasets: the data sets of the run.
+        given: "PATH" for all data sets, or "NAME=PATH" for one. Of a registered set a folder PATH/NAME is preferred
+            where it exists; a set given by path is called NAME unless a registered one is.
+        settings: names the data sets.
+        registered: the names of all registered data sets.
 
     Raises:
-        UsageError: a path that is not a directory.
+        UsageError: a path that is not a directory, or a NAME that is that of two different sets.
     """
     named = dict(text.split("=", 1) for text in given if "=" in text and not Path(text).is_dir())
     common = [Path(text) for text in given if text.partition("=")[0] not in named]
-    roots: dict[str, Path] = {}
-    for dataset in datasets:
+    roots: dict[Role, Path] = {}
+    called: dict[str, FaceDataset] = {}
+    for role, dataset in settings.sets().items():
+        name, by_path = dataset.name, role in settings.by_path
         for path in common:
-            roots[dataset.name] = path / dataset.name if (path / dataset.name).is_dir() else path
-        if dataset.name in named:
-            roots[dataset.name] = Path(named[dataset.name])
-        base = dataset.base(roots.get(dataset.name))
+            roots[role] = path / name if not by_path and (path / name).is_dir() else path
+        if name in named and not (by_path and name in registered):
+            if repr(called.setdefault(name, dataset)) != repr(dataset):  # equal sets may lie at different places
+                raise UsageError(
+                    f"--data-root {name}=…: the data set and the extra set are both called {name}; "
+                    "give one another name in the YAML file beside its manifest, or move both below one PATH"
+                )
+            roots[role] = Path(named[name])
+        base = dataset.base(roots.get(role))
         if base is not None:
-            roots[dataset.name] = base
-        if dataset.name in roots and not roots[dataset.name].is_dir():
-            raise UsageError(
-                f"data root {roots[dataset.name]} of {dataset.name} is not a directory; give --data-root PATH"
-            )
+            roots[role] = base
+        if role in roots and not roots[role].is_dir():
+            raise UsageError(f"data root {roots[role]} of {name} is not a directory; give --data-root PATH")
     return roots
 
 
 def plan_work(
-    settings: Settings, roots: Mapping[str, Path], store: Store, lpips: str, only: Collection[int] = ()
+    settings: Settings, roots: Mapping[Role, Path], store: Store, lpips: str, only: Collection[int] = ()
 ) -> Work:
     """All stages of a run.
 
     Args:
         settings: what decides the numbers.
-        roots: data root by data set name.
+        roots: data root by role.
         store: of the workspace, for its cache of file hashes.
         lpips: identity of the LPIPS weights, or why there are none.
         only: folds whose stages are wanted; empty for all. The rows have all folds either way.
@@ -118,14 +127,20 @@ def plan_work(
         UsageError: a fold in `only` that there is not.
         UsageError, DataError: data that are missing or cannot be split into these folds.
     """
-    faces, listing = faces_stage(settings, settings.dataset, roots, store)
+    faces, listing = faces_stage(settings, "dataset", roots, store)
     divisions = folds_of(listing.faces, settings.folds, settings.seed, settings.division)
     wanted = range(len(divisions)) if not only else sorted(only)
     if missing := [fold for fold in wanted if not 0 <= fold < len(divisions)]:
         raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {len(divisions) - 1}")
-    notes = check_folds(listing.faces, divisions)
+    called = _called(settings)
+    notes = [*settings.notes, *check_folds(listing.faces, divisions)]
     folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
-    notes += _dropped(settings.dataset, listing.dropped)
+    notes += _dropped(called["dataset"], listing.dropped)
+    if settings.without_extra == UNNAMED:
+        notes.append(
+            "no extra set was named, so no method gets an accuracy or F1; add --extra SET, the VIS set that is "
+            f"translated to train on, or --extra {NO_EXTRA} to do without"
+        )
     nir = {face.pair for face in listing.faces if face.modality == "nir" and face.pair}
     pairs = sum(face.modality == "vis" and face.pair in nir for face in listing.faces)
     if not pairs:
@@ -135,14 +150,15 @@ def plan_work(
     extra: PrepareFaces | None = None
     extra_modalities: set[str] = set()
     if settings.extra is not None:
-        extra, extra_listing = faces_stage(settings, settings.extra, roots, store)
+        extra, extra_listing = faces_stage(settings, "extra", roots, store)
         listings[extra] = extra_listing
-        notes += _dropped(settings.extra, extra_listing.dropped)
+        notes += _dropped(called["extra"], extra_listing.dropped)
         usable = [face for face in extra_listing.faces if face.expression in classes]
         extra_modalities = {face.modality for face in usable}
         if "vis" not in extra_modalities:
             names = ", ".join(classes)
             raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
+    notes += _lookalikes(called["dataset"], listings, one_collection=_under_one_root(roots))
     rows = [_reference("nir-only", settings, faces, folds, None)]
     rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
     if extra is not None and "nir" in extra_modalities:
@@ -175,15 +191,15 @@ def networks_of(translator: Translator, faces: PrepareFaces, fold: HeldOut, seed
 
 
 def faces_stage(
-    settings: Settings, dataset: FaceDataset, roots: Mapping[str, Path], store: Store
+    settings: Settings, role: Role, roots: Mapping[Role, Path], store: Store
 ) -> tuple[PrepareFaces, Listing]:
-    """The stage that prepares a data set, and its listing.
+    """The stage that prepares the set of a role, and its listing.
 
     Raises:
         DataError: there is no usable face.
         UsageError: its faces lack the landmarks that the crop or the registration needs.
     """
-    root = roots.get(dataset.name)
+    dataset, root = settings.sets()[role], roots.get(role)
     listing = dataset.listing(root)
     if not listing.faces:
         raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
@@ -191,7 +207,7 @@ def faces_stage(
     content = fingerprint(listing, root, cache, sequences=settings.smooth)
     if settings.crop in ALL_POINTS:
         ibug.require(listing.landmarks, f"crop '{settings.crop}'", dataset.name)
-    register = settings.register and dataset == settings.dataset and is_paired(listing.faces)
+    register = settings.register and role == "dataset" and is_paired(listing.faces)
     if register:
         ibug.require(listing.landmarks, "registration", dataset.name)
     stage = PrepareFaces(
@@ -249,5 +265,25 @@ def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, 
     return tuple(ordered)
 
 
-def _dropped(dataset: FaceDataset, dropped: Sequence[Dropped]) -> list[str]:
-    return [f"{dataset.name}: {line}" for line in counted(dropped)]
+def _called(settings: Settings) -> dict[Role, str]:
+    """What notes call each set; two of one name are told apart."""
+    names: dict[Role, str] = {role: dataset.name for role, dataset in settings.sets().items()}
+    if len(names) == 2 and names["dataset"] == names["extra"]:
+        names["extra"] += " (the extra set)"
+    return names
+
+
+def _lookalikes(name: str, listings: Mapping[PrepareFaces, Listing], *, one_collection: bool) -> list[str]:
+    """A note on people who are tested and may have another name, in the extra set too where names mean the same."""
+    target, *extra = (subjects_of(listing.faces) for listing in listings.values())
+    others = extra if one_collection else []
+    groups = [group for group in lookalikes([*target, *chain(*others)]) if not set(target).isdisjoint(group)]
+    return [f"{name}: {told(groups)}"] if groups else []
+
+
+def _under_one_root(roots: Mapping[Role, Path]) -> bool:
+    return len(roots) == 2 and roots["dataset"].resolve() == roots["extra"].resolve()
+
+
+def _dropped(name: str, dropped: Sequence[Dropped]) -> list[str]:
+    return [f"{name}: {line}" for line in counted(dropped)]

@@ -58,8 +58,13 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "nferbench": __version__,
-        # These two are no part of the identity: the keys and the splits say more.
-        "protocol": {**protocol, "crop": _crop(settings), "division": work.division},
+        # These three are no part of the identity: the keys and the splits say more.
+        "protocol": {
+            **protocol,
+            "crop": _crop(settings),
+            "division": work.division,
+            "without_extra": settings.without_extra,
+        },
         "faces": _reference(work.faces, store),
         "rows": [*rows, *kept],
     }

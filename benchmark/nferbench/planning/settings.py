@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import yaml
@@ -18,15 +17,20 @@ from nferbench.contract.fer import FERModel
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
+from nferbench.planning.naming import Named, named, registered
 from nferbench.planning.plugins import Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
+from nferbench.planning.reach import LIKE, ineffective, leaves, paths, reaches
 
 TableName = Literal["comparison", "ablation"]
 Division = Literal["folds", "repeats"]  # as in `nferbench.faces.folds`, which needs numpy
 DIVISIONS = ("folds", "repeats")
 GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison"}  # what else --methods understands
 CROPS = ("given", "none", "box68", "fan", "eyes", "template")  # of `faces.crops`, named here without numpy
-LIKE = "like"  # {like: METHOD.FIELD} in a row stands for what that method has there at the preset
+Role = Literal["dataset", "extra"]  # by which the sets of a run are told apart: their names are labels
+NO_EXTRA = "none"  # named in place of an extra set
+DECLINED = f"no extra set (--extra {NO_EXTRA})"
+UNNAMED = "no extra set was named; --extra SET adds these numbers"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Row:
     title: str
     translator: Translator
     tables: tuple[TableName, ...]
+    made_of: tuple[str, ...] = ()  # fields of methods, by their paths (see `reach`)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,14 @@ class Settings:
     extra: FaceDataset | None  # the VIS set that is translated for training; None leaves recognition out
     fer: FERModel
     rows: tuple[Row, ...]
+    by_path: tuple[Role, ...] = ()  # sets that were given by path
+    without_extra: str = ""  # why there is no extra set; "" where there is one
+    notes: tuple[str, ...] = ()  # how words that mean two things were understood
+
+    def sets(self) -> dict[Role, FaceDataset]:
+        """The data sets of the run, by role."""
+        extra: dict[Role, FaceDataset] = {} if self.extra is None else {"extra": self.extra}
+        return {"dataset": self.dataset, **extra}
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class Request:
 
     dataset: str = "synthetic-hfe"
     methods: tuple[str, ...] = ("all",)
-    extra: str | None = None  # a data set, a path, or "none"
+    extra: str | None = None  # a data set, a path, or `NO_EXTRA`
     preset: str | None = None  # a name or the path of a YAML file
     folds: int | None = None
     division: str | None = None
@@ -82,8 +95,8 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         UsageError: one line for each problem: unknown names, fields and values, with the nearest match.
     """
     problems: list[str] = []
-    dataset = _try(problems, _dataset, request.dataset, plugins)
-    preset = request.preset or (dataset.default_preset if dataset else "paper")
+    target = _try(problems, named, request.dataset, plugins)
+    preset = request.preset or (target.value.default_preset if target else "paper")
     settled = _try(problems, read_preset, preset) or Preset(preset, "", {})
     content = dict(settled.content)
     changes = _changes(request.changes, problems)
@@ -100,6 +113,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         for name in ("folds", "division", "seed", "fer", "detector", "crop")
         if getattr(request, name) is not None
     }
+    problems += [f"--set {each} changes nothing: --{each} is given too; keep one" for each in chosen if each in changes]
     values: dict[str, Any] = {**SETTINGS, **content, **chosen}
     for name, default in SETTINGS.items():
         if type(values[name]) is not type(default):
@@ -113,16 +127,21 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     if values["crop"] not in CROPS:
         problems.append(f"unknown crop '{values['crop']}'; known: {', '.join(CROPS)}")
 
-    extra_name = request.extra or (dataset.default_extra if dataset else None)
-    extra = None
-    if extra_name and extra_name != "none":
-        extra = _try(problems, _dataset, extra_name, plugins)
+    other, without_extra = None, ""
+    if request.extra == NO_EXTRA:
+        without_extra = DECLINED
+    elif request.extra:
+        other = _try(problems, named, request.extra, plugins)
+    elif target and target.value.default_extra:
+        other = _try(problems, registered, target.value.default_extra, plugins)
+    else:
+        without_extra = UNNAMED
     datasets = _configured(plugins.datasets, content, "datasets", settled.known_as, problems)
-    dataset = datasets.get(dataset.name, dataset) if dataset else None
-    extra = datasets.get(extra.name, extra) if extra else None
+    dataset = target.settled(datasets) if target else None
+    extra = other.settled(datasets) if other else None
     recognisers = _configured(plugins.fer_models, content, "fer-models", settled.known_as, problems)
-    registered = _try(problems, plugins.fer_models.__getitem__, values["fer"])
-    fer = recognisers[registered.name] if registered else None
+    known = _try(problems, plugins.fer_models.__getitem__, values["fer"])
+    fer = recognisers[known.name] if known else None
     detector = _detector(values["detector"], content, plugins, settled.known_as, problems)
     if detector and values["crop"] == "given":
         values["crop"] = "box68" if detector.points else "fan"
@@ -132,18 +151,36 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         dataset = Detected(dataset, detector)
     translators = _configured(plugins.translators, content, "methods", settled.known_as, problems)
     rows = _rows(request.methods, content, translators, plugins.translators, problems)
+    sets: dict[Role, Named | None] = {"dataset": target, "extra": other}
+    if not problems:
+        used = [path for row in rows for path in row.made_of]
+        used += [path for each in sets.values() if each for path in each.settings()]
+        used += leaves(fer, f"fer-models.{values['fer']}")
+        used += leaves(detector, f"detectors.{values['detector']}") if detector else ()
+        problems += ineffective([path for name in SECTIONS for path in paths(changes.get(name, {}), name)], used)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop", "register", "smooth")}
-    return Settings(preset=settled.label, dataset=dataset, extra=extra, fer=fer, detector=detector, rows=rows, **sizes)
+    return Settings(
+        preset=settled.label,
+        dataset=dataset,
+        extra=extra,
+        fer=fer,
+        detector=detector,
+        rows=rows,
+        by_path=tuple(role for role, each in sets.items() if each and each.by_path),
+        without_extra=without_extra,
+        notes=tuple(each.note for each in sets.values() if each and each.note),
+        **sizes,
+    )
 
 
 def _detector(
     name: str, content: Mapping[str, Any], plugins: Plugins, preset: str, problems: list[str]
 ) -> FaceDetector | None:
     detectors = _configured(plugins.detectors, content, "detectors", preset, problems)
-    registered = _try(problems, plugins.detectors.__getitem__, name) if name != "given" else None
-    return detectors[registered.name] if registered else None
+    known = _try(problems, plugins.detectors.__getitem__, name) if name != "given" else None
+    return detectors[known.name] if known else None
 
 
 P = ParamSpec("P")
@@ -184,7 +221,7 @@ def _rows(
     chosen: dict[str, Row] = {}
     for name in names:
         if name == "all":
-            found = [Row(t.name, t.title, t, ("comparison",)) for t in translators.values()]
+            found = [_row(each, method) for each, method in translators.items()]
         elif name in GROUPS:
             found = [row for row in variants.values() if row.tables == (GROUPS[name],)]
             if not found:
@@ -192,7 +229,7 @@ def _rows(
         elif name in variants:
             found = [variants[name]]
         elif name in translators:
-            found = [Row(name, translators[name].title, translators[name], ("comparison",))]
+            found = [_row(name, translators[name])]
         else:
             known = [*table, *variants, "all", *GROUPS]
             near = get_close_matches(name, known, n=1, cutoff=0.5)
@@ -207,6 +244,10 @@ def _rows(
     return tuple(chosen.values())
 
 
+def _row(name: str, method: Translator) -> Row:
+    return Row(name, method.title, method, ("comparison",), tuple(leaves(method, f"methods.{name}")))
+
+
 def _variant(
     entry: object, kind: TableName, section: str, translators: Mapping[str, Translator], table: Table[Translator]
 ) -> Row:
@@ -219,12 +260,16 @@ def _variant(
     where = f"{section}.{name}"
     fields = {field: _alike(value, where, translators, table) for field, value in (entry.get("set") or {}).items()}
     changed = replaced(base, {**fields, "name": name, "title": title}, where)
-    return Row(name, title, changed, (kind,))
+    given, method = entry.get("set") or {}, f"methods.{entry['use']}"
+    own = list(paths({**given, "name": name, "title": title}, method))
+    taken = [path for path in leaves(base, method) if not reaches(path, own)]
+    taken += [f"methods.{value[LIKE]}" for value in given.values() if _is_like(value)]
+    return Row(name, title, changed, (kind,), tuple(taken))
 
 
 def _alike(value: Any, where: str, translators: Mapping[str, Translator], table: Table[Translator]) -> Any:
     """What {like: METHOD.FIELD} stands for; any other value as it is."""
-    if not isinstance(value, Mapping) or set(value) != {LIKE}:
+    if not _is_like(value):
         return value
     method, *fields = str(value[LIKE]).split(".")
     found: Any = translators.get(method) or table[method]
@@ -237,13 +282,8 @@ def _alike(value: Any, where: str, translators: Mapping[str, Translator], table:
     return found
 
 
-def _dataset(name: str, plugins: Plugins) -> FaceDataset:
-    from nferbench.datasets.manifest import dataset_from_path
-
-    path = Path(name)
-    if name not in plugins.datasets.items and (path.suffix == ".csv" or path.is_dir()):
-        return dataset_from_path(path)
-    return plugins.datasets[name]
+def _is_like(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {LIKE}
 
 
 def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:
@@ -260,10 +300,13 @@ def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:
             continue
         section, _, rest = path.partition(".")
         if section in SETTINGS and not rest:
-            result[section] = value
+            if result.setdefault(section, value) != value:
+                problems.append(f"--set {path} is given twice, with different values; keep one")
         elif section in SECTIONS and "." in rest:
             name, _, field = rest.partition(".")
-            result.setdefault(section, {}).setdefault(name, {})[field] = value
+            fields = result.setdefault(section, {}).setdefault(name, {})
+            if fields.setdefault(field, value) != value:
+                problems.append(f"--set {path} is given twice, with different values; keep one")
         else:
             allowed = [*SETTINGS, *(f"{s}.NAME.FIELD" for s in SECTIONS)]
             near = get_close_matches(section, [*SETTINGS, *SECTIONS], n=1)

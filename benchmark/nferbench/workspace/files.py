@@ -14,8 +14,8 @@ from nferbench.contract.errors import DataError
 
 
 def file_name(name: str) -> str:
-    """A name as part of the name of a file: letters, digits and "._+-", at most 120 of them, no dot in front."""
-    return re.sub(r"[^\w.+-]+", "-", name).lstrip(".")[:120]
+    """A name as part of the name of a file: 1 to 120 letters, digits and "._+-", with no dot or dash in front."""
+    return re.sub(r"[^\w.+-]+", "-", name).lstrip(".-")[:120] or "unnamed"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -94,6 +94,30 @@ def test_verify_and_prepare_from_the_command_line(tmp_path: Path) -> None:
     assert "not usable" in run("data", "verify", str(data), "--workspace", str(workspace), code=1)
 
 
+def test_sets_of_one_name_are_prepared_each_from_its_own_folder(tmp_path: Path) -> None:
+    one, other = tree(tmp_path / "one" / "faces"), tree(tmp_path / "two" / "faces")
+    for file in other.rglob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    options = ("--preset", "quick", "--workspace", str(tmp_path / "runs"))
+    said = run("data", "prepare", "--dataset", str(one), "--extra", str(other), *options)
+    folders = [line.split(": ")[1] for line in said.splitlines() if line.startswith("faces faces-32px: ")]
+    stored = [np.load(Path(folder) / "images.npy").mean(axis=(1, 2, 3)) for folder in folders]
+    assert len(stored) == 2 and np.abs(stored[0] + stored[1] - 255).max() < 1
+
+
+def test_what_may_be_one_person_is_told_by_verify_and_splits(tmp_path: Path) -> None:
+    data = tree(tmp_path / "faces")
+    for modality in ("vis", "nir"):
+        (data / modality / "p1").rename(data / modality / "P003")
+    lines = verify(dataset_from_path(data), data, 16, "given").lines
+    (note,) = (line for line in lines if "same person" in line)
+    assert note.startswith("note: perhaps the same person under several names: 'P003' and 'p3'; give each")
+    options = ("--preset", "quick", "--folds", "2", "--workspace", str(tmp_path / "runs"), "--methods", "none")
+    said = run("plan", "--splits", "--dataset", str(data), *options)
+    assert "note: faces: perhaps the same person under several names: 'P003' and 'p3'; give each" in said
+    assert "note: no extra set was named" in said
+
+
 def test_repeats_are_independent_draws_of_a_fifth() -> None:
     faces = PLUGINS.datasets["synthetic-hfe"].listing(None).faces
     repeats = [split(faces, fold) for fold in folds_of(faces, 5, 3, "repeats")]

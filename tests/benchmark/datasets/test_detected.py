@@ -121,9 +121,10 @@ def test_a_crop_whose_landmarks_nobody_finds_is_refused_before_any_work(tmp_path
     plugins = load_plugins(installed=False)
     for name in ("eyes", "template"):
         settings = resolve(Request("synthetic-hfe", ("none",), "none", "quick", crop=name), plugins)
-        faces_stage(settings, settings.dataset, {}, open_workspace(tmp_path))
+        faces_stage(settings, "dataset", {}, open_workspace(tmp_path))
+        few = replace(settings, dataset=Detected(Rectangles(), Bright()))
         with pytest.raises(UsageError, match=f"crop '{name}' needs 68 landmarks a face and rectangles has 5"):
-            faces_stage(settings, Detected(Rectangles(), Bright()), {}, open_workspace(tmp_path))
+            faces_stage(few, "dataset", {}, open_workspace(tmp_path))
 
 
 def test_name_roots_and_key_follow_from_both_parts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from dataclasses import replace
 from io import BufferedReader
@@ -76,15 +77,55 @@ def test_exchanged_contents_change_it(root: Path) -> None:
     assert fingerprint(LISTING, root, None) != before
 
 
-def test_an_unchanged_file_is_not_read_again(root: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were hashed."""
+    names: list[str] = []
+    hashed = hashlib.file_digest
+
+    def noting(file: BufferedReader, method: str) -> object:
+        names.append(Path(file.name).name)
+        return hashed(file, method)
+
+    monkeypatch.setattr(hashlib, "file_digest", noting)
+    return names
+
+
+def test_an_unchanged_file_is_not_read_again(root: Path, tmp_path: Path, read: list[str]) -> None:
     cache = tmp_path / "cache" / "hashes.json"
     before = fingerprint(LISTING, root, cache)
+    assert sorted(read) == ["a.npy", "a.png", "b.png"]
+    assert fingerprint(LISTING, root, cache) == before and len(read) == 3
     status = (root / "a.png").stat()
-    (root / "a.png").write_bytes(b"x" * status.st_size)  # only somebody who reads the file can notice
-    os.utime(root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert fingerprint(LISTING, root, cache) == before
     os.utime(root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert fingerprint(LISTING, root, cache) != before
+    assert fingerprint(LISTING, root, cache) == before and read[3:] == ["a.png"]
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_file_replaced_by_one_of_equal_size_and_time_is_read_again(root: Path, tmp_path: Path, aside: bool) -> None:
+    cache = tmp_path / "hashes.json"
+    before = fingerprint(LISTING, root, cache)
+    status = (root / "a.png").stat()
+    written = tmp_path / "other" if aside else root / "a.png"
+    while True:  # clocks of file systems tick every few milliseconds
+        written.write_bytes(b"x" * status.st_size)
+        os.utime(written, ns=(status.st_atime_ns, status.st_mtime_ns))
+        if written.stat().st_ctime_ns != status.st_ctime_ns:
+            break
+    written.replace(root / "a.png")
+    now = (root / "a.png").stat()
+    assert (now.st_size, now.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert fingerprint(LISTING, root, cache) == fingerprint(LISTING, root, None) != before
+
+
+def test_a_cache_of_an_earlier_version_is_read_over_once(root: Path, tmp_path: Path, read: list[str]) -> None:
+    cache = tmp_path / "hashes.json"
+    states = {str(path): (path.stat().st_size, path.stat().st_mtime_ns, "0" * 64) for path in root.iterdir()}
+    cache.write_text(json.dumps(states))
+    assert fingerprint(LISTING, root, cache) == fingerprint(LISTING, root, None)
+    read.clear()
+    fingerprint(LISTING, root, cache)
+    assert read == []
 
 
 def test_two_data_sets_share_a_cache_without_confusion(root: Path, tmp_path: Path) -> None:

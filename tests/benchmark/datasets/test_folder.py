@@ -129,3 +129,12 @@ def test_capitals_do_not_matter_in_vis_and_nir(tmp_path: Path, vis: str, nir: st
     tree(tmp_path, f"{vis}/P1/Happy/000.jpg", f"{nir}/P1/Happy/000.png")
     dataset = dataset_from_path(tmp_path)
     assert {face.modality: face.id.split("/")[0] for face in dataset.listing(None).faces} == {"vis": vis, "nir": nir}
+
+
+def test_a_tree_from_a_mac_and_one_from_elsewhere_hold_the_same_people(tmp_path: Path) -> None:
+    composed, decomposed = "Jos\u00e9", "Jose\u0301"
+    listing = FolderDataset().listing(tree(tmp_path, f"vis/{composed}/sad/1.png", f"nir/{decomposed}/sad/1.png"))
+    assert [(face.subject, face.pair) for face in listing.faces] == [(composed, f"{composed}/sad/1")] * 2
+    assert listing.dropped == () and {face.files[0] for face in listing.faces} == {face.id for face in listing.faces}
+    alone = FolderDataset().listing(tree(tmp_path / "mac", *(f"{m}/{decomposed}/sad/1.png" for m in ("vis", "nir"))))
+    assert {face.subject for face in alone.faces} == {decomposed}  # spelled in one way: as it was

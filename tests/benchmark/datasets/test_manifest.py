@@ -387,3 +387,21 @@ def test_real_photographs_are_listed_by_their_manifest(shared: Path) -> None:
     assert len({face.pair for face in listing.faces}) == 160
     assert {face.expression for face in listing.faces} == {"neutral", "happiness"}
     assert listing.dropped == ()
+
+
+def test_a_person_whose_name_is_spelled_in_several_ways_is_one(write: Write, tmp_path: Path) -> None:
+    names = ("P 1", "P\u00a01", " P  1 ", "P\u200b 1", "\uff30 1")
+    rows = [f"{row}.png,vis,{name},happy,{row}" for row, name in enumerate(names)]
+    rows += [f"{row}n.png,nir,{name},happy,{row}" for row, name in enumerate(reversed(names))]
+    header = "path,modality,subject,expression,pair"
+    listing = write(*rows, header=header).listing(tmp_path)
+    assert {face.subject for face in listing.faces} == {"P 1"} and len(listing.faces) == 2 * len(names)
+    assert "the subject is empty" in refusal(write("a.png,vis,\u200b,happy,"), tmp_path)
+
+
+def test_a_sequence_is_one_however_its_person_is_spelled(write: Write, tmp_path: Path) -> None:
+    header = "path,modality,subject,expression,sequence,frame"
+    rows = [f"{frame}.png,vis,{name},happy,1,{frame}" for frame, name in enumerate(("Jos\u00e9", "Jose\u0301"))]
+    dataset = replace(write(*rows, header=header), last=1)
+    assert ids(dataset.listing(tmp_path)) == ["1.png"]
+    assert len({face.sequence for face in replace(dataset, last=0).listing(tmp_path).faces}) == 1

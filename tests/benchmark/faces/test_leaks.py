@@ -147,3 +147,10 @@ def test_real_photographs_pass(shared: Path, tmp_path: Path) -> None:
     found = read_prepared(tmp_path)
     subjects = sorted({face.subject for face in found.faces})
     assert find_leaks(found, [subjects[i::5] for i in range(5)], None, same_people=False) == ()
+
+
+def test_a_person_of_both_sets_is_found_under_every_spelling(four: np.ndarray) -> None:
+    extra = PreparedFaces(four[2:3], None, (Face("x", "vis", "Jose\u0301 1", "anger"),))
+    target = PreparedFaces(four[:1], None, (Face("y", "vis", "Jos\u00e9\u00a01", "anger"),))
+    (leak,) = find_leaks(target, [("Jos\u00e9\u00a01",)], extra, same_people=True)
+    assert leak.kind == "same subject" and leak.other == "x"

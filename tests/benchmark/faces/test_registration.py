@@ -193,14 +193,15 @@ def test_faces_of_one_modality_have_nothing_to_be_laid_on(tmp_path: Path) -> Non
 def test_faces_without_the_68_landmarks_are_refused_before_any_work(tmp_path: Path) -> None:
     store = open_workspace(tmp_path)
     settings = resolve(Request("synthetic-hfe", ("none",), "none", "quick", changes=("register=true",)), PLUGINS)
-    stage, _ = faces_stage(settings, settings.dataset, {}, store)
+    stage, _ = faces_stage(settings, "dataset", {}, store)
     assert stage.register
     bare = Pairs(landmarks=0)
     with pytest.raises(UsageError, match="registration needs 68 landmarks a face and pairs has 0; choose a --detector"):
-        faces_stage(replace(settings, dataset=bare), bare, {}, store)
+        faces_stage(replace(settings, dataset=bare), "dataset", {}, store)
     with pytest.raises(UsageError, match="pairs has 0"):
         prepare(bare, None, 8, "none", tmp_path / "out", silent, register=True)
-    extra, _ = faces_stage(settings, PLUGINS.datasets["synthetic-vis-nir"], {}, store)
+    paired = replace(settings, extra=replace(settings.dataset, title="the same value in the other role"))
+    extra, _ = faces_stage(paired, "extra", {}, store)
     assert not extra.register  # pairs matter in the target set only
 
 

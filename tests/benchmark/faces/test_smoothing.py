@@ -146,9 +146,9 @@ def test_smoothing_is_a_switch_that_leaves_earlier_keys_alone(tmp_path: Path) ->
     plain = PrepareFaces(PLUGINS.datasets["synthetic-hfe"], "content", 64, "given", 68)
     assert key(plain) == key(replace(plain, smooth=False)) != key(replace(plain, smooth=True))
     settings = resolve(Request("synthetic-hfe", ("none",), "none", "quick", changes=("smooth=true",)), PLUGINS)
-    stage, _ = faces_stage(settings, settings.dataset, {}, open_workspace(tmp_path))
+    stage, _ = faces_stage(settings, "dataset", {}, open_workspace(tmp_path))
     assert stage.smooth and resolve(Request(), PLUGINS).smooth is False
-    loose, _ = faces_stage(replace(settings, smooth=False), settings.dataset, {}, open_workspace(tmp_path))
+    loose, _ = faces_stage(replace(settings, smooth=False), "dataset", {}, open_workspace(tmp_path))
     assert loose.content != stage.content  # with smoothing it matters who belongs to which sequence
     one, other = (Listing((Face("a", "vis", "P", "fear", sequence=name),)) for name in ("s", "t"))
     assert fingerprint(one, None, None) == fingerprint(other, None, None)

@@ -26,7 +26,7 @@ LPIPS = "lpips-0.1-alexnet-7be5be79"
 def work(tmp_path: Path, only: tuple[int, ...] = (), **request: Any) -> Work:
     request = {"dataset": "toy", "extra": "toy-extra", "methods": ("none", "toy-regression"), "folds": 3, **request}
     settings = resolve(Request(**request), PLUGINS)
-    roots = data_roots([], [each for each in (settings.dataset, settings.extra) if each is not None])
+    roots = data_roots([], settings)
     return plan_work(settings, roots, Store(tmp_path), LPIPS, only)
 
 
@@ -136,11 +136,12 @@ def test_data_roots_are_common_or_by_name(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "elsewhere").mkdir()
     first, second = (replace(PLUGINS.datasets["folder"], name=name) for name in ("folder", "other"))
-    assert data_roots([str(tmp_path)], [first, second]) == {"folder": tmp_path / "folder", "other": tmp_path}
-    named = data_roots([str(tmp_path), f"other={tmp_path / 'elsewhere'}"], [first, second])
-    assert named["other"] == tmp_path / "elsewhere"
+    both = replace(resolve(Request(), PLUGINS), dataset=first, extra=second)
+    assert data_roots([str(tmp_path)], both) == {"dataset": tmp_path / "folder", "extra": tmp_path}
+    named = data_roots([str(tmp_path), f"other={tmp_path / 'elsewhere'}"], both)
+    assert named == {"dataset": tmp_path / "folder", "extra": tmp_path / "elsewhere"}
     with pytest.raises(UsageError, match="is not a directory; give --data-root PATH"):
-        data_roots([str(tmp_path / "nowhere")], [first])
+        data_roots([str(tmp_path / "nowhere")], both)
 
 
 def test_keys_hold_still() -> None:
