@@ -31,11 +31,12 @@ def complain(text: str) -> None:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*heads, box=None)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(one_line(cell)) for cell in row))
     _console().print(table)
 
 
