@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from nferbench.contract.printable import one_line
 from nferbench_reports.tables import Cell, Column, Table, TableRow, blocks
 
 DASH = "–"
+
+# What Markdown, and GitHub's, takes for more than text.
+_LIVE = re.compile(
+    r"[\\`*|<~]"
+    r"|(?<!\w)_|_(?!\w)"  # an underscore inside a word is harmless
+    r"|\](?=[(\[:])"  # brackets alone are no link
+    r"|&(?=#?\w+;)"
+    r"|(?<=\w):(?=//)|(?<=\bwww)\.(?=\w)"  # bare addresses
+    r"|^[#>+-]",
+    re.IGNORECASE,
+)
 
 
 def write_table(table: Table) -> str:
@@ -63,9 +75,13 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> st
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it unchanged, on one line."""
-    text = re.sub(r"([\\`*|<])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\_", text)  # an underscore inside a word is harmless
+    """Plain text as Markdown that shows it unchanged, on one line: no link, no HTML, no heading comes out of it."""
+    return _LIVE.sub(r"\\\g<0>", one_line(" ".join(text.split())))
+
+
+def inside_brackets(text: str) -> str:
+    """Plain text as the text of a link or of a picture."""
+    return re.sub(r"(?<!\\)[\[\]]", r"\\\g<0>", escape(text))
 
 
 def _row(table: Table, row: TableRow, marks: Mapping[str, str]) -> list[str]:
