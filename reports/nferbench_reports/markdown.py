@@ -48,7 +48,10 @@ def write_table(table: Table) -> str:
 
 def legend(table: Table, spread: str) -> str:
     """How to read the table, as sentences that follow its caption; `spread` is where the deviations stand."""
-    text = f" Each number is pooled over the test images of all folds, mean ± standard deviation over folds {spread}."
+    text = f" Each number is pooled over the test images of {_folds(table)}"
+    if any(cell.std is not None for cell in table.numbers()):
+        text += f", mean ± standard deviation over folds {spread}"
+    text += "."
     if table.beside_paper:
         text += " Beside it the published value and the difference from it (Δ)."
     if any(row.heterogeneous for row in table.rows):
@@ -57,6 +60,17 @@ def legend(table: Table, spread: str) -> str:
     if any(row.group == "reference" for row in table.rows):
         text += "; rows in italics are references and take no part"
     return text + "."
+
+
+def _folds(table: Table) -> str:
+    """The folds behind the numbers of a table, in words."""
+    found = {cell.folds for cell in table.numbers()}
+    if not any(cell.note for cell in table.numbers()):
+        return "the only fold" if {len(folds) for folds in found} == {1} else "all folds"
+    if len(found) > 1:
+        return "the folds that have a result (footnotes name the others)"
+    (folds,) = found
+    return f"fold{'s'[: len(folds) > 1]} {', '.join(map(str, folds))} alone"
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
