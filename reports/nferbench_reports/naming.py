@@ -17,7 +17,7 @@ def stem(name: str) -> str:
     A name of small letters, digits and ".+-" stays as it is; any other has eight digits of its hash behind it.
 
     >>> stem("oulu-casia"), stem("Set A")
-    ('oulu-casia', 'set-a-f7c7da38')
+    ('oulu-casia', 'set-a-7781d909')
     """
     if _PLAIN.fullmatch(name) and not _TAKEN.search(name):
         return name

@@ -50,7 +50,18 @@ def load_results(workspace: Path, row: Row, classes: Sequence[str]) -> Results:
             table = _read(workspace, fold.quality, "scores.csv", SCORES)
             for name in SCORES:
                 scores[name][fold.fold] = _score(workspace, fold.quality, table, name)
-    return Results(row, predictions, scores)
+    noted = [_noted(workspace, fold.translation) for fold in row.folds if fold.translation is not None]
+    stamps = tuple(dict.fromkeys([*row.stamps, *filter(None, noted)]))
+    return Results(row.model_copy(update={"stamps": stamps}), predictions, scores)
+
+
+def _noted(workspace: Path, entry: Entry) -> str:
+    """What a reader must know of a translation, as it was found when it was made; "" where there is nothing."""
+    try:
+        note = read_json(folder_of(workspace, entry) / "stage.json")["result"].get("note", "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # told of where its scores are read
+        return ""
+    return one_line(str(note))
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:

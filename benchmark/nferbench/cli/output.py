@@ -69,6 +69,16 @@ def tell_prepared(stages: Sequence[PrepareFaces], store: Store) -> None:
             say(f"note: {count} faces of {entry.path.name} were left out, see {entry.path / 'dropped.csv'}")
 
 
+def tell_noted(stages: Sequence[Stage], store: Store) -> None:
+    """Say what stages noted of their results."""
+    from nferbench.workspace.stages import readable
+
+    for stage in stages:
+        entry = store.find(stage)
+        if entry is not None and (note := entry.info["result"].get("note")):
+            say(f"note: {readable(stage)}: {note}")
+
+
 def _console() -> Console:
     from rich.console import Console
 

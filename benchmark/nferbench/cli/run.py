@@ -9,7 +9,7 @@ import typer
 
 from nferbench.cli.formatting import amount, duration, headline, report_command, typed
 from nferbench.cli.options import RunOptions, taking_run_options
-from nferbench.cli.output import complain, reporter, say, tell_prepared
+from nferbench.cli.output import complain, reporter, say, tell_noted, tell_prepared
 from nferbench.cli.requests import default_jobs, planned
 from nferbench.contract.errors import UsageError
 
@@ -34,7 +34,7 @@ def run(
     from nferbench.planning.costs import estimate
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
-    from nferbench.workspace.stages import readable
+    from nferbench.workspace.stages import Translate, readable
     from nferbench.workspace.store import open_workspace
 
     store = open_workspace(chosen.workspace)
@@ -79,6 +79,7 @@ def run(
     with reporter(stages) as show:
         outcome = run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=guard)
     tell_prepared([stage for stage in (work.faces, work.extra) if stage is not None], store)
+    tell_noted([stage for stage in outcome.done if isinstance(stage, Translate)], store)
     say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not." + (f" Record: {record}" if record else ""))
     if outcome.failed:
         for stage, finished in outcome.failed.items():

@@ -1,0 +1,136 @@
+"""What a translator may return: faces in [-1, 1], with an overshoot that is clamped; other scales are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nferbench import NetworkRecipe, Translator
+from nferbench.contract.errors import DivergedError, PluginError
+from nferbench.contract.noise import ImageNoise
+from nferbench.engine import recognising, translating
+from nferbench.engine.translating import translate
+
+
+@dataclass(frozen=True)
+class Given(Translator):
+    """Returns what it is given, on a scale of its own."""
+
+    group: ClassVar = "gan"
+    change: ClassVar[Callable[[Tensor], Any]]
+
+    name: str = field(default="given", compare=False)
+    title: str = field(default="Given", compare=False)
+
+    def networks(self) -> Mapping[str, NetworkRecipe]:
+        return {}
+
+    def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
+        return type(self).change(vis)
+
+
+def faces(count: int = 2) -> Tensor:
+    return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def returned(monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Any]) -> Tensor:
+    monkeypatch.setattr(Given, "change", staticmethod(change), raising=False)
+    return translate(Given(), faces(), {}, ImageNoise([0, 1], "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: (x + 1) * 127.5, r"values in 0\.\d+ to 25\d(\.\d)?; \[-1, 1\] is due"),
+        (lambda x: ((x + 1) * 127.5).to(torch.uint8), r"torch.uint8 in \d+ to 25\d; floating point in \[-1, 1\] is due"),
+        (lambda x: ((x + 1) * 127.5).to(torch.int64), "torch.int64 in"),
+        (lambda x: x > 0, "torch.bool in"),
+        (lambda x: x + 0j, "torch.complex64"),
+        (lambda x: x + 1, "values in 0.*; "),
+        (lambda x: (x + 1) * 32767.5, "values in"),
+        (lambda x: x * 127.5, "values in -12"),
+        (lambda x: (x + 1) * 127.5 - 30, "values in -"),
+        (lambda x: torch.stack([x[0], (x[1] + 1) * 127.5]), "values in"),  # one face of a batch
+        (lambda x: ((x + 1) * 127.5).half(), "values in"),
+    ],
+)
+def test_another_scale_is_refused_by_the_range_that_came(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor], told: str
+) -> None:
+    with pytest.raises(PluginError, match=f"translator 'given' returned {told}"):
+        returned(monkeypatch, change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x * 1.4,
+        lambda x: x * 27,  # as far as samplers go whose networks have learned nothing
+        lambda x: x.double(),
+        lambda x: x.half(),
+        lambda x: x.bfloat16(),
+        lambda x: (x + 1) / 2,
+        lambda x: (x + 1) / 2 * 1.4,
+        lambda x: torch.zeros_like(x),
+        torch.ones_like,
+    ],
+)
+def test_an_overshoot_is_clamped(monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor]) -> None:
+    expected = change(faces()).float().clamp(-1, 1).mean(1, keepdim=True)
+    torch.testing.assert_close(returned(monkeypatch, change), expected.repeat(1, 3, 1, 1))
+
+
+def test_a_face_is_judged_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    bright = torch.full((1, 3, 8, 8), 1.2)
+    translating.check_scale("given", torch.cat([bright, faces(1) * 20]))
+    with pytest.raises(PluginError, match="values in 1.6 to 1.6"):
+        translating.check_scale("given", torch.cat([faces(1), bright + 0.4]))
+
+
+def test_what_is_not_finite_is_told_before_any_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DivergedError):
+        returned(monkeypatch, lambda x: x * torch.inf)
+
+
+@pytest.mark.parametrize(("scale", "noted"), [(lambda x: (x + 1) / 2, True), (lambda x: x, False)])
+def test_a_scale_of_nought_to_one_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: Callable[[Tensor], Tensor], noted: bool
+) -> None:
+    monkeypatch.setattr(Given, "change", staticmethod(scale), raising=False)
+    levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    listed = tuple(SimpleNamespace(id=f"{i}", modality="vis", subject="a", expression="fear", pair="") for i in range(3))
+    prepared = SimpleNamespace(images=levels, landmarks=None, faces=listed)
+    monkeypatch.setattr(translating, "prepared_faces", lambda *_: prepared)
+    monkeypatch.setattr(translating, "fitted", lambda *_: {})
+    stage: Any = SimpleNamespace(
+        source=SimpleNamespace(size=8), part="all", fold=None, seed=0, translator=Given(), networks=()
+    )
+    store = SimpleNamespace(partial=lambda _: tmp_path)
+    context: Any = SimpleNamespace(store=store, batch=2, device=torch.device("cpu"), progress=lambda *_: None)
+    result = translating.translate_faces(stage, context)
+    assert ("as if in 0 to 1" in json.dumps(result)) == noted
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ([[0.0] * 6] * 4, "list; a tensor of class scores is due"),
+        (torch.zeros(4), r"torch.float32 of shape \(4,\); floating point of shape \(4, 6\) is due"),
+        (torch.zeros(4, 5), r"shape \(4, 5\)"),
+        (torch.zeros(4, 7), r"shape \(4, 7\)"),
+        (torch.zeros(1, 6), r"shape \(1, 6\)"),
+        (torch.zeros(4, 6, dtype=torch.int64), "torch.int64"),
+    ],
+)
+def test_class_scores_of_another_form_are_refused(scores: object, told: str) -> None:
+    with pytest.raises(PluginError, match=f"recogniser 'mine' returned .*{told}"):
+        recognising._check_scores("mine", scores, (4, 6))
