@@ -61,7 +61,7 @@ def _noted(workspace: Path, entry: Entry) -> str:
         note = read_json(folder_of(workspace, entry) / "stage.json")["result"].get("note", "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # told of where its scores are read
         return ""
-    return one_line(str(note))
+    return one_line(" ".join(str(note).split()))
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:

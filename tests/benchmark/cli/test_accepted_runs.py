@@ -1,8 +1,9 @@
-"""A record is written when a run is accepted: a refused one changes none, and one that is stopped half-way has it."""
+"""What comes of a run that is accepted, refused or only planned: a record is written in the first case alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,18 @@ def test_a_refused_run_changes_no_record(
         monkeypatch.setattr("nferbench.engine.preflight.preflight", refuse)
     assert isinstance(run(tmp_path, "--set", "seed=0"), NferbenchError)
     assert records(tmp_path) == expected
+
+
+def test_what_only_a_training_lacks_stops_a_run_and_is_noted_by_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(work: Any, states: Any, *_: object, lenient: bool = False, **__: object) -> Preflight:
+        if not lenient:
+            raise UsageError("hifacegan: weights vgg19 are missing")
+        return replace(look(0.001)(work, states), lacking=("hifacegan: weights vgg19 are missing",))
+
+    monkeypatch.setattr("nferbench.engine.preflight.preflight", lacking)
+    planned = CliRunner().invoke(app, ["plan", *WORDS[1:], "--workspace", str(tmp_path)])
+    assert planned.exit_code == 0, planned.output
+    assert "note: a run stops before any training: hifacegan: weights vgg19 are missing" in planned.output
+    assert isinstance(run(tmp_path), UsageError)
