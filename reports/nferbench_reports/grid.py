@@ -161,7 +161,9 @@ def _draw(columns: Sequence[tuple[str, Sequence[Picture]]], examples: Sequence[E
     )
     pen = ImageDraw.Draw(canvas)
     for j, one in enumerate(examples):
-        _write(pen, font, f"{one.expression}\nsubject {one_line(one.subject)}", (0, head + j * (side + _GAP)), (left, side))
+        _write(
+            pen, font, f"{one.expression}\nsubject {one_line(one.subject)}", (0, head + j * (side + _GAP)), (left, side)
+        )
     for i, (title, pictures) in enumerate(columns):
         x = left + i * (side + _GAP)
         _write(pen, font, title, (x, 0), (side, head))

@@ -266,7 +266,9 @@ def _read(path: Path) -> tuple[Record, list[str]]:
         if not path.is_file():
             raise DataError("not a file; move it out of the workspace")
         if path.stat().st_size > LARGEST:
-            raise DataError(f"larger than {LARGEST // 10**6} MB, so not a record of a run; move it out of the workspace")
+            raise DataError(
+                f"larger than {LARGEST // 10**6} MB, so not a record of a run; move it out of the workspace"
+            )
         raw = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"not readable as JSON ({error}); {again}") from None
@@ -277,7 +279,9 @@ def _read(path: Path) -> tuple[Record, list[str]]:
     if faults and not rows:
         raise DataError(f"not a record of a run ({faults[0]}); run the same 'nferbench run' again")
     try:
-        return Record.model_validate({**raw, "rows": rows}), [f"a row is left out ({fault}); {again}" for fault in faults]
+        return Record.model_validate({**raw, "rows": rows}), [
+            f"a row is left out ({fault}); {again}" for fault in faults
+        ]
     except ValidationError as error:
         raise DataError(f"not a record of a run ({_first(error)}); run the same 'nferbench run' again") from None
 

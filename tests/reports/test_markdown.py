@@ -120,7 +120,9 @@ def test_every_line_of_a_grid_has_the_same_width() -> None:
 def test_a_caption_says_which_folds_stand_behind_the_numbers(workspace: Any) -> None:
     def caption(*folds: int, planned: int = 3, other: int | None = None) -> str:
         keys = ["-".join(map(str, (*folds, planned, other, "fold", i))) for i in range(planned)]
-        fer = [workspace.fer(key, "ab", "aa ff") if i in folds else workspace.missing(key) for i, key in enumerate(keys)]
+        fer = [
+            workspace.fer(key, "ab", "aa ff") if i in folds else workspace.missing(key) for i, key in enumerate(keys)
+        ]
         rows = [workspace.row("m", "gan", fer=fer)]
         if other is not None:
             rows.append(workspace.row("n", "gan", fer=[fer[other]]))
@@ -132,4 +134,6 @@ def test_a_caption_says_which_folds_stand_behind_the_numbers(workspace: Any) -> 
     assert "the test images of fold 1 alone. Best" in caption(1)
     assert f"the test images of folds 0, 2 alone{spread}" in caption(0, 2)
     assert "the test images of the only fold. Best" in caption(0, planned=1)
-    assert f"the test images of the folds that have a result (footnotes name the others){spread}" in caption(0, 2, other=0)
+    assert f"the test images of the folds that have a result (footnotes name the others){spread}" in caption(
+        0, 2, other=0
+    )

@@ -120,7 +120,15 @@ def test_the_protocol_says_how_people_were_divided_and_faces_cropped(
 
 @pytest.mark.parametrize(
     "content",
-    ["[1,2]", "3", "null", "[" * 100_000, '{"version": 1, "rows": 3}', '{"version": [1]}', '{"version": "\\u001b[31m"}'],
+    [
+        "[1,2]",
+        "3",
+        "null",
+        "[" * 100_000,
+        '{"version": 1, "rows": 3}',
+        '{"version": [1]}',
+        '{"version": "\\u001b[31m"}',
+    ],
 )
 def test_odd_json_costs_its_own_record_only(workspace: Any, content: str) -> None:
     workspace.record([], "good")
@@ -132,9 +140,7 @@ def test_odd_json_costs_its_own_record_only(workspace: Any, content: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link to nothing", "large"])
-def test_what_is_no_file_costs_its_own_record_only(
-    workspace: Any, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_what_is_no_file_costs_its_own_record_only(workspace: Any, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     workspace.record([], "good")
     odd = workspace.root / "records" / "odd.json"
     if kind == "folder":

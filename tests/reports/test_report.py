@@ -126,7 +126,21 @@ def test_a_report_never_imports_torch_and_the_package_alone_not_even_pandas(work
     assert run.returncode == 0, run.stderr
 
 
-SETS = ("Set A", "set A", "set-A", "set-a", "Set-A", "中文", "日本", "ck+", "ck-", "x", "x-ablation", "a" * 300, "set-a-7781d909")
+SETS = (
+    "Set A",
+    "set A",
+    "set-A",
+    "set-a",
+    "Set-A",
+    "中文",
+    "日本",
+    "ck+",
+    "ck-",
+    "x",
+    "x-ablation",
+    "a" * 300,
+    "set-a-7781d909",
+)
 
 
 def test_every_table_and_picture_has_a_file_of_its_own(workspace: Any, tmp_path: Path) -> None:

@@ -43,8 +43,9 @@ def sidecar_file(manifest: Path) -> Path | None:
         raise DataError(f"{manifest}: {' and '.join(file.name for file in files)} lie beside it; keep one")
     if not files:
         return None
-    folders = (os.path.realpath(manifest.parent), os.path.dirname(os.path.realpath(manifest)))
-    if not any(Path(os.path.realpath(files[0])).is_relative_to(folder) for folder in folders):
+    real = Path(os.path.realpath(files[0]))  # resolve() raises on circles
+    folders = (os.path.realpath(manifest.parent), Path(os.path.realpath(manifest)).parent)
+    if not any(real.is_relative_to(folder) for folder in folders):
         raise DataError(f"{files[0]}: a link that leads out of the folder of the manifest; copy the file")
     return files[0]
 
@@ -86,7 +87,9 @@ def _load(path: Path) -> dict[Any, Any]:
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
         if path.stat().st_size > LARGEST:
-            raise DataError(f"{path}: larger than {LARGEST // 10**6} MB; it holds a few lines on the manifest beside it")
+            raise DataError(
+                f"{path}: larger than {LARGEST // 10**6} MB; it holds a few lines on the manifest beside it"
+            )
         text = path.read_text(encoding="utf-8-sig")
         if kind == "YAML":
             _check_events(path, text)

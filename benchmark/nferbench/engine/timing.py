@@ -80,8 +80,8 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
             except NferbenchError as error:
                 problems.append(str(error))
     keys = {stage: cost_key(stage, device_name(device)) for stage in stages}
-    found = (tuple(dict.fromkeys(lines)) for lines in (problems, lacking))
-    return Preflight(*found, counts, sizes, dict(known), keys)
+    told, lacks = tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(lacking))
+    return Preflight(told, lacks, counts, sizes, dict(known), keys)
 
 
 def _lacking(stage: TrainNetwork) -> list[str]:

@@ -28,7 +28,6 @@ from nferbench.faces.prepared import pairs, rows_of
 from nferbench.workspace.files import write_bytes
 from nferbench.workspace.stages import Translate, readable
 
-
 BEYOND_WHITE = 1.5  # a bright face may overshoot white by less
 BEYOND_NOISE = 16.0  # of samplers with untrained networks half of the values lie within 5
 MID_GREY = 127  # of 8 bits: 0 in [-1, 1]

@@ -136,7 +136,9 @@ def _check_value(what: str, value: Any) -> None:
         pickle.dumps(value)
     except Exception as error:
         reason = one_line(str(error))[:LONGEST]
-        raise PluginError(f"{what} cannot be handed to another process ({reason}); define its class in a module") from None
+        raise PluginError(
+            f"{what} cannot be handed to another process ({reason}); define its class in a module"
+        ) from None
 
 
 def _check_count(what: str, value: object, least: int) -> None:

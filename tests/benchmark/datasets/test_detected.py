@@ -163,7 +163,10 @@ BOX = (0.0, 0.0, 9.0, 9.0)
         ((Detection((0, 0, 9)),), "found the box"),  # type: ignore[arg-type]
         ((Detection((0, 0, 9, np.inf)),), "found the box"),
         ((Detection("0 0 9 9"),), "found the box"),  # type: ignore[arg-type]
-        ((Detection(BOX, np.zeros((4, 2), np.float32)),), r"float32 of shape \(4, 2\); floating point of shape \(5, 2\)"),
+        (
+            (Detection(BOX, np.zeros((4, 2), np.float32)),),
+            r"float32 of shape \(4, 2\); floating point of shape \(5, 2\)",
+        ),
         ((Detection(BOX, np.zeros((5, 2), np.uint8)),), "uint8 of shape"),  # type: ignore[arg-type]
         ((Detection(BOX, [(0, 0)] * 5),), "landmarks that are list"),  # type: ignore[arg-type]
     ],

@@ -51,7 +51,10 @@ def returned(monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Any]) -
     ("change", "told"),
     [
         (lambda x: (x + 1) * 127.5, r"values in 0\.\d+ to 25\d(\.\d)?; \[-1, 1\] is due"),
-        (lambda x: ((x + 1) * 127.5).to(torch.uint8), r"torch.uint8 in \d+ to 25\d; floating point in \[-1, 1\] is due"),
+        (
+            lambda x: ((x + 1) * 127.5).to(torch.uint8),
+            r"torch.uint8 in \d+ to 25\d; floating point in \[-1, 1\] is due",
+        ),
         (lambda x: ((x + 1) * 127.5).to(torch.int64), "torch.int64 in"),
         (lambda x: x > 0, "torch.bool in"),
         (lambda x: x + 0j, "torch.complex64"),
@@ -92,7 +95,7 @@ def test_an_overshoot_is_clamped(monkeypatch: pytest.MonkeyPatch, change: Callab
 def test_a_face_is_judged_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     bright = torch.full((1, 3, 8, 8), 1.2)
     translating.check_scale("given", torch.cat([bright, faces(1) * 20]))
-    with pytest.raises(PluginError, match="values in 1.6 to 1.6"):
+    with pytest.raises(PluginError, match=r"values in 1\.6 to 1\.6"):
         translating.check_scale("given", torch.cat([faces(1), bright + 0.4]))
 
 
@@ -107,7 +110,9 @@ def test_a_scale_of_nought_to_one_is_noted(
 ) -> None:
     monkeypatch.setattr(Given, "change", staticmethod(scale), raising=False)
     levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-    listed = tuple(SimpleNamespace(id=f"{i}", modality="vis", subject="a", expression="fear", pair="") for i in range(3))
+    listed = tuple(
+        SimpleNamespace(id=f"{i}", modality="vis", subject="a", expression="fear", pair="") for i in range(3)
+    )
     prepared = SimpleNamespace(images=levels, landmarks=None, faces=listed)
     monkeypatch.setattr(translating, "prepared_faces", lambda *_: prepared)
     monkeypatch.setattr(translating, "fitted", lambda *_: {})

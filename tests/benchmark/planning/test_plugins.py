@@ -109,7 +109,7 @@ def test_a_package_that_repeats_a_name_does_not_take_it(tmp_path: Path, install:
     install("second_of_two", REPEATS.replace("WithoutTranslation()", 'WithoutTranslation(name="mine")'))
     plugins = load_plugins()
     assert type(plugins.translators["none"]).__module__ == "nferbench_methods.none"
-    with pytest.raises(UsageError, match="first_of_two .* and second_of_two .* both register 'mine'"):
+    with pytest.raises(UsageError, match=r"first_of_two .* and second_of_two .* both register 'mine'"):
         plugins.translators["mine"]
 
 
@@ -199,7 +199,10 @@ def test_a_method_that_keeps_the_contract_is_taken(tmp_path: Path) -> None:
         ({"networks": "{3: Recipe()}"}, "a network has the role 3"),
         ({"networks": "{'network': Recipe(value=print)}"}, "the recipe of network network has a field"),
         ({"networks": "{'network': Recipe(batch_size=0)}"}, "batch_size of network network is 0"),
-        ({"networks": "{'network': Recipe(value=__import__('time').perf_counter())}"}, "not equal when it is asked twice"),
+        (
+            {"networks": "{'network': Recipe(value=__import__('time').perf_counter())}"},
+            "not equal when it is asked twice",
+        ),
         ({"networks": "1 / 0"}, "ZeroDivisionError"),
         ({"networks": "sys.exit(3)"}, "SystemExit"),
         ({"body": "group = 'gan'; stamps = 'text'"}, "stamps is 'text'; a tuple of texts is due"),
@@ -216,7 +219,9 @@ def test_a_method_that_breaks_the_contract_is_told_and_left_out(
     assert re.search(reason, fault(tmp_path, **change))
 
 
-@pytest.mark.parametrize("text", ["raise SystemExit(3)\n", "raise BaseException('no')\n", "import sys; sys.exit('bye')\n"])
+@pytest.mark.parametrize(
+    "text", ["raise SystemExit(3)\n", "raise BaseException('no')\n", "import sys; sys.exit('bye')\n"]
+)
 def test_a_package_that_ends_the_process_is_set_aside(install: Callable[[str, str], None], text: str) -> None:
     install("ends_the_process", text)
     plugins = load_plugins()
@@ -250,7 +255,8 @@ def test_the_other_kinds_are_held_to_their_contracts_too(
 ) -> None:
     text = (
         "from dataclasses import dataclass\nimport nferbench\n\n@dataclass(frozen=True)\n"
-        f"class Mine(nferbench.{kind}):\n    name: str = 'mine'\n    title: str = 'Mine'\n    points = 0\n    {fields}\n"
+        f"class Mine(nferbench.{kind}):\n    name: str = 'mine'\n    title: str = 'Mine'\n"
+        f"    points = 0\n    {fields}\n"
         "Mine.__abstractmethods__ = frozenset()\n"
         f"@nferbench.hookimpl\ndef nferbench_{hook}():\n    return [Mine()]\n"
     )
