@@ -49,9 +49,9 @@ def reporter(stages: Sequence[Stage]) -> LiveReporter | PlainReporter:
 
 
 def tell_failures(plugins: Plugins) -> Plugins:
-    """Name plugins that did not load."""
+    """Name plugins that cannot be used."""
     for failure in plugins.failures:
-        complain(f"plugin {failure.plugin} did not load and is left out: {failure.reason}")
+        complain(str(failure))
     return plugins
 
 

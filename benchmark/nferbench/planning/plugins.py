@@ -69,10 +69,14 @@ T = TypeVar("T", Translator, FaceDataset, FERModel, FaceDetector)
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin that could not be used."""
+    """A plugin that cannot be used, or something of it."""
 
     plugin: str
-    reason: str
+    reason: str  # one line
+    whole: bool = True  # False where the rest of the plugin is used
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin} {'did not load' if self.whole else 'is used in part only'}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,7 @@ class Table(Generic[T]):
             return self.items[name]
         error = unknown(self.kind, name, self.items, self.command)
         if self.failures:
-            lost = "; ".join(f"plugin {failure.plugin} did not load: {failure.reason}" for failure in self.failures)
-            raise UsageError(f"{error}; {lost}")
+            raise UsageError(f"{error}; {'; '.join(map(str, self.failures))}")
         raise error
 
     def __iter__(self) -> Iterator[str]:
@@ -228,7 +231,7 @@ def _collect(
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # as at import
-                failures.append(Failure(owner, f"{hook} raised {_reason(error)}"))
+                failures.append(Failure(owner, f"{hook} raised {_reason(error)}", whole=False))
                 continue
             for value in values if isinstance(values, list | tuple) else [values]:
                 try:
@@ -236,13 +239,15 @@ def _collect(
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a property may raise anything too
-                    failures.append(Failure(owner, f"{hook}: {_reason(error)}"))
+                    failures.append(Failure(owner, f"{hook}: {_reason(error)}", whole=False))
                     continue
                 first = owners.setdefault(name, owner)
                 if name not in items and first == owner:
                     items[name] = value
                     continue
-                failures.append(Failure(owner, f"plugins {first} and {owner} both register '{name}'; rename one"))
+                failures.append(
+                    Failure(owner, f"plugins {first} and {owner} both register '{name}'; rename one", whole=False)
+                )
                 if first not in BUILT_IN or owner in files:  # whose it is cannot be told
                     items.pop(name, None)
     return items
