@@ -28,7 +28,11 @@ LEVELS = (
 )
 ROOMS = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PUBLIC = {"nferbench", "nferbench.weights"}  # all that methods may use of the core
-LIGHT = {"nferbench.contract.errors", "nferbench.metrics.classification"}  # all that reports may use of the core
+LIGHT = {
+    "nferbench.contract.errors",
+    "nferbench.contract.printable",
+    "nferbench.metrics.classification",
+}  # all that reports may use of the core
 
 
 def files(package: str) -> list[Path]:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nferbench.contract.printable import one_line
 from nferbench_reports import paper
 from nferbench_reports.records import Entry, Record, Row, TableName, folder_of, missing_reason
 from nferbench_reports.results import Missing, Outcome, read_table
@@ -160,7 +161,9 @@ def _draw(columns: Sequence[tuple[str, Sequence[Picture]]], examples: Sequence[E
     )
     pen = ImageDraw.Draw(canvas)
     for j, one in enumerate(examples):
-        _write(pen, font, f"{one.expression}\nsubject {one.subject}", (0, head + j * (side + _GAP)), (left, side))
+        _write(
+            pen, font, f"{one.expression}\nsubject {one_line(one.subject)}", (0, head + j * (side + _GAP)), (left, side)
+        )
     for i, (title, pictures) in enumerate(columns):
         x = left + i * (side + _GAP)
         _write(pen, font, title, (x, 0), (side, head))
@@ -218,6 +221,7 @@ def _write(
 
 
 def _shortened(line: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    line = line[:500]  # as long as no place is wide; a longer one would take minutes
     if font.getlength(line) <= width:
         return line
     while len(line) > 1 and font.getlength(f"{line}…") > width:

@@ -7,7 +7,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nferbench.contract.printable import one_line
 from nferbench_reports.markdown import legend
+from nferbench_reports.naming import table_stem
 from nferbench_reports.tables import Cell, Column, Table, TableRow, blocks
 
 if TYPE_CHECKING:
@@ -51,13 +53,13 @@ def escape(text: str) -> str:
     The energies E_h and E_f are set as the paper sets them. A character that pdflatex's fonts do not have is printed
     as its code point: better an odd name in a table than a table that does not compile.
     """
-    text = "".join(_character(character) for character in " ".join(text.split()))
+    text = "".join(_character(character) for character in one_line(" ".join(text.split())))
     text = re.sub("-(?=-)", "-{}", text)  # no ligature: the two hyphens of an option stay two
     return re.sub(r"\bE\\_([hf])\b", r"$\\mathcal{E}_\1$", text)
 
 
 def write_table(table: Table) -> str:
-    """One table as a fragment; its label is ``tab:nferbench-<number>``."""
+    """One table as a fragment; its label is ``tab:nferbench-comparison-<dataset>`` or ``tab:nferbench-ablation``."""
     marks = table.footnotes()
     rows = [
         [line for i, row in enumerate(block) for line in _lines(table, row, label if i == 0 else "", marks)]
@@ -68,7 +70,7 @@ def write_table(table: Table) -> str:
     return _template("table.tex.jinja").render(
         number=table.number,
         caption=escape(table.caption + legend(table, "below it")),
-        label=f"tab:nferbench-{table.number}",
+        label=f"tab:nferbench-{table_stem(table)}",
         gap="3pt" if table.beside_paper else "5pt",
         align="l" * len(_lead(table)) + "c" * (_span(table) * len(table.columns)),
         header=_header(table),

@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from nferbench.contract.printable import one_line
 from nferbench_reports.tables import Cell, Column, Table, TableRow, blocks
 
 DASH = "–"
+
+# What Markdown, and GitHub's, takes for more than text.
+_LIVE = re.compile(
+    r"[\\`*|<~]"
+    r"|(?<!\w)_|_(?!\w)"  # an underscore inside a word is harmless
+    r"|\](?=[(\[:])"  # brackets alone are no link
+    r"|&(?=#?\w+;)"
+    r"|(?<=\w):(?=//)|(?<=\bwww)\.(?=\w)"  # bare addresses
+    r"|^[#>+-]",
+    re.IGNORECASE,
+)
 
 
 def write_table(table: Table) -> str:
@@ -36,7 +48,10 @@ def write_table(table: Table) -> str:
 
 def legend(table: Table, spread: str) -> str:
     """How to read the table, as sentences that follow its caption; `spread` is where the deviations stand."""
-    text = f" Each number is pooled over the test images of all folds, mean ± standard deviation over folds {spread}."
+    text = f" Each number is pooled over the test images of {_folds(table)}"
+    if any(cell.std is not None for cell in table.numbers()):
+        text += f", mean ± standard deviation over folds {spread}"
+    text += "."
     if table.beside_paper:
         text += " Beside it the published value and the difference from it (Δ)."
     if any(row.heterogeneous for row in table.rows):
@@ -45,6 +60,17 @@ def legend(table: Table, spread: str) -> str:
     if any(row.group == "reference" for row in table.rows):
         text += "; rows in italics are references and take no part"
     return text + "."
+
+
+def _folds(table: Table) -> str:
+    """The folds behind the numbers of a table, in words."""
+    found = {cell.folds for cell in table.numbers()}
+    if not any(cell.note for cell in table.numbers()):
+        return "the only fold" if {len(folds) for folds in found} == {1} else "all folds"
+    if len(found) > 1:
+        return "the folds that have a result (footnotes name the others)"
+    (folds,) = found
+    return f"fold{'s'[: len(folds) > 1]} {', '.join(map(str, folds))} alone"
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
@@ -63,9 +89,13 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> st
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it unchanged, on one line."""
-    text = re.sub(r"([\\`*|<])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\_", text)  # an underscore inside a word is harmless
+    """Plain text as Markdown that shows it unchanged, on one line: no link, no HTML, no heading comes out of it."""
+    return _LIVE.sub(r"\\\g<0>", one_line(" ".join(text.split())))
+
+
+def inside_brackets(text: str) -> str:
+    """Plain text as the text of a link or of a picture."""
+    return re.sub(r"(?<!\\)[\[\]]", r"\\\g<0>", escape(text))
 
 
 def _row(table: Table, row: TableRow, marks: Mapping[str, str]) -> list[str]:

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
-from typing import Annotated, Literal, final
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.printable import one_line
 
 VERSION = 1  # of the record files that this module reads
+LARGEST = 64_000_000  # bytes of a record; one of a hundred rows on ten folds has half a million
 
 TableName = Literal["comparison", "ablation"]
 Group = Literal["reference", "none", "gan", "diffusion"]
@@ -28,14 +30,29 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _line(text: str) -> str:
+    return one_line(" ".join(text.split()))
+
+
+def _below(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or PurePosixPath(path).is_absolute() or ".." in parts or not path.isprintable() or "\\" in path:
+        raise ValueError(f"{path!r} is no path below the workspace")
+    return path
+
+
+Text = Annotated[str, AfterValidator(_line)]  # one printable line, whatever stands in the file
+Count = Annotated[int, Field(ge=0)]
+
+
 @final
 class Entry(BaseModel):
     """One stage of a run: its key, and its directory below the workspace."""
 
     model_config = _AS_STORED
 
-    key: str
-    path: str
+    key: Annotated[str, Field(pattern=r"^[\w+-]{1,128}$")]
+    path: Annotated[str, AfterValidator(_below)]
 
 
 @final
@@ -44,7 +61,7 @@ class FoldEntries(BaseModel):
 
     model_config = _AS_STORED
 
-    fold: int
+    fold: Count
     translation: Entry | None = None
     quality: Entry | None = None
     fer: Entry | None = None
@@ -56,12 +73,12 @@ class Row(BaseModel):
 
     model_config = _AS_STORED
 
-    name: str
-    title: str
+    name: Text
+    title: Text
     group: Group
     heterogeneous: bool = False
     tables: tuple[TableName, ...]
-    stamps: tuple[str, ...] = ()  # what a reader of the numbers must know about how they were made
+    stamps: tuple[Text, ...] = ()  # what a reader of the numbers must know about how they were made
     folds: tuple[FoldEntries, ...]
 
 
@@ -71,23 +88,23 @@ class Protocol(BaseModel):
 
     model_config = _AS_STORED
 
-    dataset: str
-    dataset_title: str
-    extra: str | None = None
-    extra_title: str | None = None
-    preset: str
-    size: int
-    folds: int
+    dataset: Text
+    dataset_title: Text
+    extra: Text | None = None
+    extra_title: Text | None = None
+    preset: Text
+    size: Count
+    folds: Annotated[int, Field(ge=1, le=10_000)]
     seed: int
-    fer: str
-    fer_title: str
-    classes: tuple[str, ...]
-    subjects: int
-    pairs: int
-    splits: str
+    fer: Text
+    fer_title: Text
+    classes: tuple[Text, ...]
+    subjects: Count
+    pairs: Count
+    splits: Text
     division: Literal["folds", "repeats", "fixed"] = "folds"
-    crop: str = ""  # how faces were found and cropped; empty in records of earlier versions
-    without_extra: str = "no extra set"  # why there is none, where there is none; records of earlier versions lack it
+    crop: Text = ""  # how faces were found and cropped; empty in records of earlier versions
+    without_extra: Text = "no extra set"  # why there is none, where there is none; records of earlier versions lack it
 
     def summary(self) -> str:
         """The protocol in one line."""
@@ -109,8 +126,8 @@ class Record(BaseModel):
 
     version: Literal[1]
     created: Annotated[datetime, AfterValidator(_aware)]
-    command: str
-    nferbench: str
+    command: Text
+    nferbench: Text
     protocol: Protocol
     faces: Entry
     rows: tuple[Row, ...]
@@ -132,11 +149,13 @@ class Records:
 
     chosen: tuple[Stored, ...]
     notes: tuple[str, ...]  # records that are not shown, and how to see them
-    problems: tuple[str, ...]  # files that could not be read
+    problems: tuple[str, ...]  # records and rows that could not be read, one line each
 
 
 def read_records(workspace: Path, order: Sequence[str] = (), preset: str | None = None) -> Records:
     """Read the records of a workspace, one file a protocol, and choose the newest of each dataset.
+
+    What cannot be read costs itself alone: a row of a record, or a record.
 
     Args:
         workspace: the directory that `nferbench run` filled.
@@ -163,9 +182,12 @@ def read_records(workspace: Path, order: Sequence[str] = (), preset: str | None 
     for path in paths:
         file = path.relative_to(workspace).as_posix()
         try:
-            readable.append(Stored(_read(path), file))
+            record, unreadable = _read(path)
         except DataError as error:
-            problems.append(f"{file}: {error}")
+            problems.append(one_line(f"{file}: {error}"))
+            continue
+        readable.append(Stored(record, file))
+        problems += [one_line(f"{file}: {row}") for row in unreadable]
     if not readable:
         raise DataError(f"no readable record in workspace '{workspace}'; {'; '.join(problems)}")
     wanted = [stored for stored in readable if preset in (None, stored.record.protocol.preset)]
@@ -210,10 +232,10 @@ def missing_reason(workspace: Path, entry: Entry, *files: str) -> str | None:
     if stored.exists() or stored.parent.is_file():
         name = stored.parent.name
         try:
-            info = json.loads(stored.read_text(encoding="utf-8"))
+            info = read_json(stored)
             written = {file: str(info["files"][file]["sha256"]) for file in files}
             mine = info["key"] == entry.key
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             return f"{name} is damaged; run the same 'nferbench run' again"
         if not mine:
             return f"{name} holds the results of another stage; run 'nferbench run' again"
@@ -227,15 +249,16 @@ def missing_reason(workspace: Path, entry: Entry, *files: str) -> str | None:
     if not path.is_file():
         return "not run yet"
     try:
-        failure = json.loads(path.read_text(encoding="utf-8"))
+        failure = read_json(path)
         parts = [str(failure["status"]), str(failure.get("reason") or "")]
         stage = str(failure.get("stage") or "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"failed; failures/{path.name} is damaged"
-    reason = ": ".join(" ".join(part.split()).rstrip(".") for part in parts if part.strip())
+    parts = [_line(part).rstrip(".") for part in parts]
+    reason = ": ".join(part for part in parts if part)
     if parts[0] == "waiting" and parts[1]:
-        return " ".join(parts[1].split()).rstrip(".")  # already names the stage that failed and how
-    return f"{reason} ({stage})" if stage else reason
+        return parts[1]  # already names the stage that failed and how
+    return f"{reason} ({_line(stage)})" if stage else reason
 
 
 def _sha256(path: Path) -> str | None:
@@ -253,19 +276,74 @@ def _hashed(path: Path, state: tuple[int, ...]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> Record:
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        ValueError: it is none, or one of a nesting that no run writes.
+        OSError: it cannot be read.
+    """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _read(path: Path) -> tuple[Record, list[str]]:
+    """A record without the rows that cannot be read, and what is wrong with those.
+
+    Raises:
+        DataError: the record cannot be read at all, or not one of its rows.
+    """
+    again = "run the same 'nferbench run' again to rewrite it"
+    try:
+        if not path.is_file():
+            raise DataError("not a file; move it out of the workspace")
+        if path.stat().st_size > LARGEST:
+            raise DataError(
+                f"larger than {LARGEST // 10**6} MB, so not a record of a run; move it out of the workspace"
+            )
+        raw = read_json(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"not readable as JSON ({error}); run the same 'nferbench run' again to rewrite it") from None
+        raise DataError(f"not readable as JSON ({error}); {again}") from None
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != VERSION:
-        raise DataError(f"record version {version!r}, this nferbench reads {VERSION}; report with the one that ran")
+        raise DataError(f"record version {version!r:.40}, this nferbench reads {VERSION}; report with the one that ran")
+    rows, faults = _rows(raw.get("rows"))
+    if faults and not rows:
+        raise DataError(f"not a record of a run ({faults[0]}); run the same 'nferbench run' again")
     try:
-        return Record.model_validate(raw)
+        return Record.model_validate({**raw, "rows": rows}), [
+            f"a row is left out ({fault}); {again}" for fault in faults
+        ]
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"not a record of a run ({where}: {first['msg']}); run the same 'nferbench run' again"
-        ) from None
+        raise DataError(f"not a record of a run ({_first(error)}); run the same 'nferbench run' again") from None
+
+
+def _rows(raw: Any) -> tuple[list[Row], list[str]]:
+    """The rows of a record that can be read, each name once, and what is wrong with the others."""
+    if not isinstance(raw, list):
+        return [], ["rows: not a list"]
+    rows: dict[str, Row] = {}
+    faults: list[str] = []
+    for i, each in enumerate(raw):
+        try:
+            row = _ROW.validate_python(each)
+        except ValidationError as error:
+            faults.append(f"rows.{i}.{_first(error)}")
+            continue
+        if row.name in rows:
+            faults.append(f"rows.{i}.name: there is another row '{row.name}'")
+        elif len({fold.fold for fold in row.folds}) < len(row.folds):
+            faults.append(f"rows.{i}.folds: one fold twice")
+        else:
+            rows[row.name] = row
+    return list(rows.values()), faults
+
+
+_ROW = TypeAdapter(Row)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

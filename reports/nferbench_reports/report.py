@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
+from nferbench.contract.printable import cell
 from nferbench_reports import grid, latex, markdown, significance
+from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
 from nferbench_reports.results import Results, load_results
 from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Run = tuple[Record, Sequence[Results]]
 
@@ -34,7 +38,8 @@ def write_report(
     """Write the report of a workspace.
 
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
-    grid-<dataset>.png for each dataset, and a grid-<dataset>-ablation.png where there are ablation rows.
+    grid-<dataset>.png for each dataset, and a grid-<dataset>-ablation.png where there are ablation rows. A dataset
+    whose name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
 
     Args:
         workspace: where the results are stored.
@@ -62,13 +67,13 @@ def write_report(
         out.mkdir(parents=True, exist_ok=True)
         grids = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
         text = _text(records, tables, tested, [caption for _, caption in grids], paper)
-        fragments = {_fragment(table): latex.write_table(table) for table in tables}
+        fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
         files = {
             "report.md": text,
             "tables.tex": latex.write_document(list(fragments), wide=paper),
             **fragments,
-            "tables.csv": long_frame(tables).to_csv(index=False),
-            "significance.csv": significance.frame(tested).to_csv(index=False),
+            "tables.csv": _csv(long_frame(tables)),
+            "significance.csv": _csv(significance.frame(tested)),
         }
         for name, content in files.items():
             (out / name).write_text(content, encoding="utf-8")
@@ -138,19 +143,15 @@ def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | 
     for kind in kinds:
         if kind == "ablation" and not any(kind in row.tables for row in stored.record.rows):
             continue
-        path = out / f"grid-{_file_name(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
+        path = out / f"grid-{stem(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
         if reason := grid.write_grid(workspace, stored.record, path, kind):
             path.unlink(missing_ok=True)  # never an older picture beside newer tables
             yield None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
         else:
             what = "Ablation rows" if kind == "ablation" else "Translations"
-            yield path, f"![{what} on test faces of {title}]({path.name})\n\n{grid.RULE}\n"
+            alt = markdown.inside_brackets(protocol.dataset_title)
+            yield path, f"![{what} on test faces of {alt}]({path.name})\n\n{grid.RULE}\n"
 
 
-def _fragment(table: Table) -> str:
-    name = "ablation" if table.kind == "ablation" else f"comparison-{_file_name(table.columns[0].dataset)}"
-    return f"table-{name}.tex"
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name)
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.map(lambda value: cell(value) if isinstance(value, str) else value).to_csv(index=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import final
 import numpy as np
 import pandas as pd
 
-from nferbench_reports.records import Entry, Row, folder_of, missing_reason
+from nferbench.contract.printable import from_cell, one_line
+from nferbench_reports.records import Entry, Row, folder_of, missing_reason, read_json
 
 IDENTITY = ("id", "subject", "expression")
 PREDICTED = "predicted"
@@ -50,7 +50,18 @@ def load_results(workspace: Path, row: Row, classes: Sequence[str]) -> Results:
             table = _read(workspace, fold.quality, "scores.csv", SCORES)
             for name in SCORES:
                 scores[name][fold.fold] = _score(workspace, fold.quality, table, name)
-    return Results(row, predictions, scores)
+    noted = [_noted(workspace, fold.translation) for fold in row.folds if fold.translation is not None]
+    stamps = tuple(dict.fromkeys([*row.stamps, *filter(None, noted)]))
+    return Results(row.model_copy(update={"stamps": stamps}), predictions, scores)
+
+
+def _noted(workspace: Path, entry: Entry) -> str:
+    """What a reader must know of a translation, as it was found when it was made; "" where there is nothing."""
+    try:
+        note = read_json(folder_of(workspace, entry) / "stage.json")["result"].get("note", "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # told of where its scores are read
+        return ""
+    return one_line(" ".join(str(note).split()))
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:
@@ -62,7 +73,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:
     absent = [name for name in columns if name not in table.columns]
     if absent or table.empty:
         return Missing(f"{path.parent.name}/{path.name} " + (f"has no column {absent[0]}" if absent else "is empty"))
-    return table
+    return table.map(from_cell)
 
 
 def _read(workspace: Path, entry: Entry, name: str, columns: tuple[str, ...]) -> Outcome:
@@ -75,7 +86,7 @@ def _predictions(workspace: Path, entry: Entry, classes: Sequence[str]) -> Outco
     if isinstance(table, Missing):
         return table
     strange = sorted({*table["expression"], *table[PREDICTED]} - set(classes))
-    return Missing(f"'{strange[0]}' is not a class of the data set") if strange else table
+    return Missing(f"'{one_line(strange[0])}' is not a class of the data set") if strange else table
 
 
 def _score(workspace: Path, entry: Entry, table: Outcome, name: str) -> Outcome:
@@ -92,7 +103,7 @@ def _score(workspace: Path, entry: Entry, table: Outcome, name: str) -> Outcome:
 
 def _lpips_reason(workspace: Path, entry: Entry) -> str:
     try:
-        result = json.loads((folder_of(workspace, entry) / "stage.json").read_text(encoding="utf-8"))["result"]
-        return " ".join(str(result["lpips_reason"]).split()).rstrip(".")
+        result = read_json(folder_of(workspace, entry) / "stage.json")["result"]
+        return one_line(" ".join(str(result["lpips_reason"]).split())).rstrip(".")
     except (OSError, ValueError, KeyError, TypeError):
         return "LPIPS was not measured"

@@ -99,6 +99,10 @@ class Table:
             texts.update(dict.fromkeys(note for note in notes if note))
         return {text: _letters(i) for i, text in enumerate(texts)}
 
+    def numbers(self) -> list[Cell]:
+        """The cells that have a number."""
+        return [cell for row in self.rows for cell in row.cells if cell is not None and cell.pooled is not None]
+
     def best(self, position: int) -> frozenset[str]:
         """The names of the rows whose number in a column is printed bold: those equal, as printed, to the best.
 

@@ -39,6 +39,7 @@ def written(workspace: Any) -> str:
         ("Cond + E_h + E_f", r"Cond + $\mathcal{E}_h$ + $\mathcal{E}_f$"),
         ("THE_hat", r"THE\_hat"),
         ("two\nlines", "two lines"),
+        ("bell\x07 \\input{x}", r"bell\textbackslash{}x07 \textbackslash{}input\{x\}"),
     ],
 )
 def test_plain_text_is_escaped(text: str, latex: str) -> None:

@@ -98,6 +98,13 @@ def test_published_values_have_columns_of_their_own(workspace: Any) -> None:
         ("two\nlines", "two lines"),
         ("E_h and _x_", r"E_h and \_x\_"),
         ("[-1, 1]", "[-1, 1]"),
+        ("[a](http://b.c)", r"[a\](http\://b.c)"),
+        ("![a][b]", r"![a\][b]"),
+        ("[a]: www.b.c", r"[a\]: www\.b.c"),
+        ("<a href=x>", r"\<a href=x>"),
+        ("&lt;b&gt; A & B", r"\&lt;b\&gt; A & B"),
+        ("# ~~head~~", r"\# \~\~head\~\~"),
+        ("\x1b[31m", r"\\x1b[31m"),
     ],
 )
 def test_plain_text_stays_plain_text(text: str, markdown: str) -> None:
@@ -108,3 +115,25 @@ def test_every_line_of_a_grid_has_the_same_width() -> None:
     lines = grid(["a", "value ↓"], [["long name", "1"], ["x", "22.5 ± 3"]], "lr").splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[1] == "| --------- | -------: |"
+
+
+def test_a_caption_says_which_folds_stand_behind_the_numbers(workspace: Any) -> None:
+    def caption(*folds: int, planned: int = 3, other: int | None = None) -> str:
+        keys = ["-".join(map(str, (*folds, planned, other, "fold", i))) for i in range(planned)]
+        fer = [
+            workspace.fer(key, "ab", "aa ff") if i in folds else workspace.missing(key) for i, key in enumerate(keys)
+        ]
+        rows = [workspace.row("m", "gan", fer=fer)]
+        if other is not None:
+            rows.append(workspace.row("n", "gan", fer=[fer[other]]))
+        workspace.record(rows, folds=planned)
+        return written(workspace).splitlines()[0]
+
+    spread = ", mean ± standard deviation over folds in brackets."
+    assert f"the test images of all folds{spread}" in caption(0, 1, 2)
+    assert "the test images of fold 1 alone. Best" in caption(1)
+    assert f"the test images of folds 0, 2 alone{spread}" in caption(0, 2)
+    assert "the test images of the only fold. Best" in caption(0, planned=1)
+    assert f"the test images of the folds that have a result (footnotes name the others){spread}" in caption(
+        0, 2, other=0
+    )

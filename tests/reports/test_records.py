@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,95 @@ def test_the_protocol_says_how_people_were_divided_and_faces_cropped(
 ) -> None:
     workspace.record([], **protocol)
     assert words in read_records(workspace.root).chosen[0].record.protocol.summary()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[1,2]",
+        "3",
+        "null",
+        "[" * 100_000,
+        '{"version": 1, "rows": 3}',
+        '{"version": [1]}',
+        '{"version": "\\u001b[31m"}',
+    ],
+)
+def test_odd_json_costs_its_own_record_only(workspace: Any, content: str) -> None:
+    workspace.record([], "good")
+    (workspace.root / "records" / "odd.json").write_text(content)
+    records = read_records(workspace.root)
+    assert [stored.file for stored in records.chosen] == ["records/good.json"]
+    (problem,) = records.problems
+    assert problem.startswith("records/odd.json: ") and problem.isprintable() and len(problem) < 300
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to nothing", "large"])
+def test_what_is_no_file_costs_its_own_record_only(workspace: Any, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    workspace.record([], "good")
+    odd = workspace.root / "records" / "odd.json"
+    if kind == "folder":
+        odd.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "link to nothing":
+        odd.symlink_to("nowhere")
+    else:
+        odd.write_text(" " * 5000)
+        monkeypatch.setattr("nferbench_reports.records.LARGEST", 4000)
+    records = read_records(workspace.root)
+    assert [stored.file for stored in records.chosen] == ["records/good.json"]
+    assert [problem.split(":")[0] for problem in records.problems] == ["records/odd.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"group": "classical"}, "rows.1.group"),
+        ({"title": None}, "rows.1.title"),
+        ({"name": "good"}, "rows.1.name"),
+        ({"tables": "comparison"}, "rows.1.tables"),
+        ({"folds": 3}, "rows.1.folds"),
+        ({"folds": [{"fold": 0}, {"fold": 0}]}, "rows.1.folds"),
+        ({"folds": [{"fold": -1}]}, "rows.1.folds.0.fold"),
+        ({"folds": [{"fold": 0, "fer": {"key": "k", "path": "../outside/k"}}]}, "rows.1.folds.0.fer.path"),
+        ({"folds": [{"fold": 0, "fer": {"key": "k", "path": "/etc"}}]}, "rows.1.folds.0.fer.path"),
+        ({"folds": [{"fold": 0, "fer": {"key": "k", "path": "."}}]}, "rows.1.folds.0.fer.path"),
+        ({"folds": [{"fold": 0, "fer": {"key": "../k", "path": "a/b"}}]}, "rows.1.folds.0.fer.key"),
+        ({"folds": [{"fold": 0, "fer": {"key": "*", "path": "a/b"}}]}, "rows.1.folds.0.fer.key"),
+    ],
+)
+def test_a_row_that_cannot_be_read_costs_itself_only(workspace: Any, change: dict[str, Any], where: str) -> None:
+    workspace.record([workspace.row("good", "gan"), {**workspace.row("bad", "gan"), **change}])
+    records = read_records(workspace.root)
+    assert [row.name for row in records.chosen[0].record.rows] == ["good"]
+    (problem,) = records.problems
+    assert problem.startswith(f"records/run.json: a row is left out ({where}")
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [{"folds": 10**12}, {"folds": 0}, {"size": -1}, {"classes": "anger"}, {"dataset": 3}, {"division": "sideways"}],
+)
+def test_a_protocol_that_no_run_has_costs_its_own_record_only(workspace: Any, protocol: dict[str, Any]) -> None:
+    workspace.record([], "good")
+    workspace.record([], "odd", **protocol)
+    records = read_records(workspace.root)
+    assert [stored.file for stored in records.chosen] == ["records/good.json"] and len(records.problems) == 1
+
+
+def test_texts_of_a_record_are_one_printable_line(workspace: Any) -> None:
+    row = workspace.row("a\x1b[1mb", "gan", title="two\nlines", stamps=["bell\x07"])
+    workspace.record([row], dataset_title="\u202egnp")
+    record = read_records(workspace.root).chosen[0].record
+    (read,) = record.rows
+    assert (read.name, read.title, read.stamps) == ("a\\x1b[1mb", "two lines", ("bell\\x07",))
+    assert record.protocol.dataset_title == "\\u202egnp"
+
+
+def test_json_without_end_in_a_stage_or_a_failure_is_damage(workspace: Any) -> None:
+    done, failed = workspace.stage("done", {}), workspace.missing("failed", "failed", "x")
+    for path in (workspace.root / done["path"] / "stage.json", workspace.root / "failures" / "failed.json"):
+        path.write_text("[" * 100_000)
+    assert missing_reason(workspace.root, Entry(**done)) == "done is damaged; run the same 'nferbench run' again"
+    assert missing_reason(workspace.root, Entry(**failed)) == "failed; failures/failed.json is damaged"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +124,91 @@ def test_a_report_never_imports_torch_and_the_package_alone_not_even_pandas(work
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}\n{program}"]
     run = subprocess.run([*command, str(workspace.root), str(tmp_path)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+SETS = (
+    "Set A",
+    "set A",
+    "set-A",
+    "set-a",
+    "Set-A",
+    "中文",
+    "日本",
+    "ck+",
+    "ck-",
+    "x",
+    "x-ablation",
+    "a" * 300,
+    "set-a-7781d909",
+)
+
+
+def test_every_table_and_picture_has_a_file_of_its_own(workspace: Any, tmp_path: Path) -> None:
+    for number, name in enumerate(SETS):
+        row = recognised(workspace, f"s{number}", "m", "gan", tables=["comparison", "ablation"])
+        workspace.record([row], f"record-{number}", dataset=name, dataset_title=f"Set {number}")
+    report = write_report(workspace.root, tmp_path / "all")
+    names = [path.name for path in report.paths]
+    assert len({name.casefold() for name in names}) == len(names) == 5 + len(SETS)
+    fragments = sorted(name for name in names if name.startswith("table-comparison-"))
+    texts = [(tmp_path / "all" / name).read_text() for name in fragments]
+    document = (tmp_path / "all" / "tables.tex").read_text()
+    assert all(rf"\input{{{name}}}" in document for name in fragments)
+    assert sorted(int(re.findall(r"methods on Set (\d+)\.", text)[0]) for text in texts) == list(range(len(SETS)))
+    labels = [re.findall(r"\\label\{(.*)\}", text)[0] for text in texts]
+    assert labels == [f"tab:nferbench-{name.removeprefix('table-').removesuffix('.tex')}" for name in fragments]
+
+
+def test_the_name_of_a_file_does_not_depend_on_the_other_data_sets(workspace: Any, tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for number, name in enumerate(SETS[:4]):
+        workspace.record([recognised(workspace, f"s{number}", "m", "gan")], f"record-{number}", dataset=name)
+        paths = {path.name for path in write_report(workspace.root, tmp_path / str(number)).paths}
+        assert seen <= paths
+        seen = paths
+
+
+def test_names_of_pictures_differ_too(workspace: Any, tmp_path: Path) -> None:
+    for number, name in enumerate(SETS):
+        workspace.record([workspace.row("m", "gan", tables=["ablation"])], f"record-{number}", dataset=name)
+    drawn: list[str] = []
+
+    def draw(workspace: Path, record: Any, path: Path, table: str = "") -> None:
+        drawn.append(path.name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nferbench_reports.grid.write_grid", draw)
+        text = write_report(workspace.root, tmp_path).text
+    assert len({name.casefold() for name in drawn}) == len(drawn) == 2 * len(SETS)
+    assert all(f"]({name})" in text for name in drawn)
+
+
+def test_what_others_wrote_stays_text_in_every_format(workspace: Any, tmp_path: Path) -> None:
+    nasty = "=HYPERLINK(x) [a](http://b.c) <b> \x1b[31m"
+    fer = [workspace.fer(f"f{i}", "ab", "aa fh") for i in range(2)]
+    rows = [workspace.row("none", "none", fer=fer), workspace.row("+1+1", "gan", fer=fer, title=nasty, stamps=[nasty])]
+    workspace.record(rows, dataset=nasty, dataset_title=nasty)
+    report = write_report(workspace.root, tmp_path)
+    for path in report.paths:
+        content = path.read_text(encoding="utf-8")
+        assert "\x1b" not in content
+        if path.suffix == ".csv":
+            cells = [cell for line in csv.reader(content.splitlines()) for cell in line]
+            assert not [cell for cell in cells if re.match(r"[=@\t]|[+-](?!\d)", cell)]
+            assert "'=HYPERLINK(x) [a](http://b.c) <b> \\x1b[31m" in cells and "'+1+1" in cells
+    assert "](http://" not in report.text and " <b>" not in report.text
+
+
+def test_rows_that_are_left_out_are_told_and_the_others_reported(workspace: Any, tmp_path: Path) -> None:
+    workspace.record([recognised(workspace, "s", "m", "gan"), workspace.row("odd", "classical")])
+    report = write_report(workspace.root, tmp_path)
+    (problem,) = report.problems
+    assert "rows.1.group" in problem and f"Not readable: {problem.split(' (')[0]}" in report.text
+    assert "| m " in report.text and "odd" not in report.text
+
+
+def test_what_was_noted_of_a_translation_stands_below_the_table(workspace: Any, tmp_path: Path) -> None:
+    translation = [workspace.stage(f"t{i}", {}, note="as if in\n0 to 1") for i in range(2)]
+    workspace.record([recognised(workspace, "s", "m", "gan", translation=translation)])
+    text = write_report(workspace.root, tmp_path).text
+    assert "| m [a] " in text and "- [a] as if in 0 to 1" in text

@@ -27,9 +27,10 @@ def method_rows(plugins: Plugins) -> list[tuple[str, ...]]:
 
 
 def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -> str:
-    """All methods, ablation rows and variants at a preset as JSON, with their networks, sizes and who shares them."""
-    from nferbench.engine.timing import parameters
+    """All methods, ablation rows and variants at a preset as JSON, with their networks, sizes and who shares them.
 
+    The parameters of a network that cannot be built are null.
+    """
     content = read_preset(preset).content
     names = ("all", *(group for section, group in GROUPS.items() if content.get(section)))
     settings: Settings = resolve(Request(preset=preset, methods=names, changes=changes), plugins)
@@ -38,7 +39,7 @@ def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -
         for recipe in row.translator.networks().values():
             users[recipe].append(row.name)
     spec = FaceSpec(settings.size, LANDMARKS)
-    counts = {recipe: parameters(recipe, spec) for recipe in users}
+    counts = {recipe: _parameters(recipe, spec) for recipe in users}
     listed: list[dict[str, Any]] = []
     for row in settings.rows:
         method = row.translator
@@ -67,6 +68,15 @@ def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -
     )
 
 
+def _parameters(recipe: NetworkRecipe, spec: FaceSpec) -> dict[str, int] | None:
+    from nferbench.engine.timing import parameters
+
+    try:
+        return parameters(recipe, spec)
+    except Exception:  # whatever a plugin raises; the others are listed
+        return None
+
+
 def uses_pairs(method: Translator) -> bool:
     """Whether any network of a method is trained on pairs, rather than on faces of both modalities in any order."""
     return any(recipe.paired for recipe in method.networks().values())
@@ -92,6 +102,8 @@ def _ready(detector: FaceDetector) -> str:
         detector.ready()
     except NferbenchError as error:
         return str(error)
+    except Exception as error:  # whatever a plugin raises; the others are listed
+        return f"no ({type(error).__name__}: {error})"
     return "yes"
 
 

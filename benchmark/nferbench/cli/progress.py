@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import final
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from nferbench.cli.formatting import duration
 from nferbench.engine.worker import Finished
@@ -25,18 +27,39 @@ from nferbench.workspace.stages import Stage, readable
 QUIET_SECONDS = 20.0  # between two plain lines of progress of one stage
 
 
+NUMBERS = 28  # columns of a count such as 1024/4096, of two times, and of the gaps
+
+
+def fitted(label: str, width: int) -> str:
+    """A label in so many columns, what it begins and ends with kept: the kind of a stage, and its fold.
+
+    >>> fitted("recognition smallcnn-pix2pix-fold4", 24)
+    'recognition …pix2pix-fold4'
+    """
+    if cell_len(label) <= width:
+        return label
+    head, _, rest = label.rpartition(" ")
+    head = set_cell_size(head, min(cell_len(head), width // 2)) + " "
+    while cell_len(head) + cell_len(rest) >= width and rest:
+        rest = rest[1:]
+    return f"{head}…{rest}"
+
+
 @final
 class LiveReporter:
     """A bar for all stages and one for each that is at work. For terminals."""
 
     def __init__(self, console: Console, stages: Sequence[Stage]) -> None:
         self._console = console
+        whole = Column(no_wrap=True, min_width=7)  # the times are shown whole: labels and bars give way
+        bar = min(max((console.width - NUMBERS) // 5, 4), 40)
+        self._room = max(console.width - NUMBERS - bar, 10)  # columns of a label
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=bar),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=whole),
+            TimeRemainingColumn(table_column=whole),
             console=console,
         )
         self._all = self._progress.add_task("all stages", total=len(stages))
@@ -52,7 +75,7 @@ class LiveReporter:
         self._progress.stop()
 
     def started(self, stage: Stage) -> None:
-        self._tasks[stage] = self._progress.add_task(f"  {readable(stage)}", total=None)
+        self._tasks[stage] = self._progress.add_task(fitted(f"  {readable(stage)}", self._room), total=None)
 
     def progress(self, stage: Stage, done: int, total: int) -> None:
         self._progress.update(self._tasks[stage], completed=done, total=total)

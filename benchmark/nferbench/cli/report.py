@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from nferbench.cli.options import Preset, Workspace
-from nferbench.cli.output import say
+from nferbench.cli.output import complain, say
 
 
 def report(
@@ -27,5 +27,8 @@ def report(
     for line in written.text.splitlines():
         say(line)
     say("written: " + " ".join(str(path) for path in written.paths))
+    for problem in written.problems:
+        complain(f"not in the report: {problem}")
     if written.problems:
+        say("all else in the report is as if these were not there")
         raise typer.Exit(1)

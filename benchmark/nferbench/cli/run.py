@@ -9,7 +9,7 @@ import typer
 
 from nferbench.cli.formatting import amount, duration, headline, report_command, typed
 from nferbench.cli.options import RunOptions, taking_run_options
-from nferbench.cli.output import complain, reporter, say, tell_prepared
+from nferbench.cli.output import complain, reporter, say, tell_noted, tell_prepared
 from nferbench.cli.requests import default_jobs, planned
 from nferbench.contract.errors import UsageError
 
@@ -34,29 +34,33 @@ def run(
     from nferbench.planning.costs import estimate
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
-    from nferbench.workspace.stages import readable
+    from nferbench.workspace.stages import Translate, readable
     from nferbench.workspace.store import open_workspace
 
     store = open_workspace(chosen.workspace)
     work, states, setup = planned(chosen, store)
     found = leaks_of(work, setup.roots, store)
-    record = write_record(work, store, typed(), stamp(found))
+    record = ""
     for note in work.notes:
         say(f"note: {note}")
     to_run = [state for state in states if state.state != "done"]
     say(headline(work, states, chosen.fold))
     if not to_run:
+        write_record(work, store, typed(), stamp(found))
         say(f"nothing to do: all {len(states)} stages are done. Tables: {report_command(chosen.workspace)}")
         return
 
+    if found is not None and not allow_leaks:
+        refuse(found)
+
     def guard() -> None:
+        """Once all faces are prepared: refuse leaks, or note what the stages that follow stand for."""
+        nonlocal record
         leaks = leaks_of(work, setup.roots, store) or ()
         if not allow_leaks:
             refuse(leaks)
-        write_record(work, store, typed(), stamp(leaks))
+        record = write_record(work, store, typed(), stamp(leaks))
 
-    if found is not None:
-        guard()
     workers = chosen.jobs or default_jobs(setup.device)
     cost = estimate(work, states, preflight(work, states, setup, store, timed=True))
     say(
@@ -78,7 +82,8 @@ def run(
     with reporter(stages) as show:
         outcome = run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=guard)
     tell_prepared([stage for stage in (work.faces, work.extra) if stage is not None], store)
-    say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not. Record: {record}")
+    tell_noted([stage for stage in outcome.done if isinstance(stage, Translate)], store)
+    say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not." + (f" Record: {record}" if record else ""))
     if outcome.failed:
         for stage, finished in outcome.failed.items():
             if finished.status != "waiting":

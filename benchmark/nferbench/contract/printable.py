@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+# What spreadsheets take for a formula, after any number of apostrophes; a plain number with a sign is none.
+_FORMULA = re.compile(r"'*(?:[=@\t\r\uff1d\uff0b\uff0d\uff20]|[+-](?!\d+(?:\.\d+)?$))")
+
 
 def one_line(text: str) -> str:
     r"""The text with all that is not printable written as an escape.
@@ -12,6 +17,20 @@ def one_line(text: str) -> str:
     a\nb Ren\xe9.png René, "2".png
     """
     return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def cell(text: str) -> str:
+    """Text as a cell of a CSV file that no spreadsheet takes for a formula: an apostrophe before what looks like one.
+
+    >>> cell("=1+1"), cell("-1"), cell("P1")
+    ("'=1+1", '-1', 'P1')
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def from_cell(text: str) -> str:
+    """The text that `cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def _printable(character: str) -> str:

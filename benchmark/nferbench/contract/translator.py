@@ -152,5 +152,5 @@ class Translator(ABC):
             noise: one random stream per image of the batch.
 
         Returns:
-            (B, 3, H, W), finite; the harness clamps it to [-1, 1].
+            (B, 3, H, W), finite floating point in [-1, 1]; what overshoots is clamped, another scale is refused.
         """

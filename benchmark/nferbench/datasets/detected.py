@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from nferbench.contract.dataset import Face, FaceDataset, Finding, Listing, Picture
 from nferbench.contract.detector import Detection, FaceDetector
-from nferbench.contract.errors import DataError
+from nferbench.contract.errors import DataError, PluginError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,8 +65,31 @@ def largest(detector: FaceDetector, pixels: NDArray[np.uint8]) -> Detection:
 
     Raises:
         DataError: none is found.
+        PluginError: the detector returns something else than its contract says.
     """
     found = detector.find(pixels)
+    if not isinstance(found, tuple | list):
+        raise PluginError(f"detector '{detector.name}' returned {type(found).__name__}; a tuple of Detection is due")
+    for detection in found:
+        _check(detector, detection)
     if not found:
         raise DataError(f"no face found by {detector.name}")
     return max(found, key=lambda detection: detection.area)
+
+
+def _check(detector: FaceDetector, found: object) -> None:
+    import numpy as np
+
+    if not isinstance(found, Detection):
+        raise PluginError(f"detector '{detector.name}' found a {type(found).__name__}; Detection is due")
+    box = np.asarray(found.box, dtype=object)
+    if box.shape != (4,) or not all(isinstance(x, Real) and isfinite(x) for x in box):
+        raise PluginError(f"detector '{detector.name}' found the box {found.box!r:.80}; four numbers are due")
+    points, due = found.landmarks, (detector.points, 2)
+    if points is None:
+        return
+    if not isinstance(points, np.ndarray) or points.shape != due or points.dtype.kind != "f":
+        came = f"{points.dtype} of shape {points.shape}" if isinstance(points, np.ndarray) else type(points).__name__
+        raise PluginError(
+            f"detector '{detector.name}' found landmarks that are {came}; floating point of shape {due} is due"
+        )

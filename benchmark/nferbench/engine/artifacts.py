@@ -12,6 +12,7 @@ import numpy as np
 
 from nferbench.contract.dataset import Face
 from nferbench.contract.errors import DataError
+from nferbench.contract.printable import cell, from_cell
 from nferbench.engine.context import Context
 from nferbench.faces.prepared import PreparedFaces, read_prepared
 from nferbench.workspace.entries import DESCRIPTION, Entry, read_entry, verify
@@ -53,9 +54,8 @@ def prepared_faces(stage: PrepareFaces, context: Context) -> PreparedFaces:
 def translated_faces(stage: Translate, context: Context) -> tuple[np.ndarray, list[Face]]:
     path = entry_of(stage, context).path
     with (path / "faces.csv").open(newline="", encoding="utf-8") as file:
-        listed = [
-            Face(row["id"], "vis", row["subject"], row["expression"], row["pair"]) for row in csv.DictReader(file)
-        ]
+        rows = ({name: from_cell(text) for name, text in row.items()} for row in csv.DictReader(file))
+        listed = [Face(row["id"], "vis", row["subject"], row["expression"], row["pair"]) for row in rows]
     return np.load(path / "images.npy", mmap_mode="r"), listed
 
 
@@ -67,4 +67,6 @@ def write_table(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(table[0]))
         writer.writeheader()
-        writer.writerows(table)
+        writer.writerows(
+            {name: cell(value) if isinstance(value, str) else value for name, value in row.items()} for row in table
+        )

@@ -22,11 +22,14 @@ from nferbench.workspace.store import Store
 PATIENCE = 120.0  # seconds that timing one network, translator or recogniser may take before all timing stops
 
 
-def preflight(work: Work, states: Sequence[Status], setup: Setup, store: Store, *, timed: bool) -> Preflight:
+def preflight(
+    work: Work, states: Sequence[Status], setup: Setup, store: Store, *, timed: bool, lenient: bool = False
+) -> Preflight:
     """Build, in a process of its own, every network that is to be trained, and time what no earlier run has timed.
 
     Raises:
-        UsageError: networks that cannot be built on these faces, all of them, one line each.
+        UsageError: networks that cannot be built on these faces, and what trainings lack unless `lenient`, all of
+            them, one line each.
     """
     open_stages = [state.stage for state in states if state.state != "done"]
     known = _known(store)
@@ -40,8 +43,8 @@ def preflight(work: Work, states: Sequence[Status], setup: Setup, store: Store, 
         result: Any = mine.recv()
         if not isinstance(result, Preflight):
             raise NferbenchError(str(result))
-        if result.problems:
-            raise UsageError("\n".join(result.problems))
+        if result.problems or (result.lacking and not lenient):
+            raise UsageError("\n".join([*result.problems, *result.lacking]))
         while timed:
             try:
                 if not mine.poll(PATIENCE):

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nferbench.contract import pixels
 from nferbench.contract.dataset import Face
-from nferbench.contract.errors import DivergedError
+from nferbench.contract.errors import DivergedError, PluginError
 from nferbench.contract.fer import LabelledBatch
 from nferbench.contract.noise import derive_seed
 from nferbench.engine.artifacts import prepared_faces, translated_faces, write_table
@@ -26,6 +26,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
     """Train on the fold's NIR faces and the extra set, predict its test faces, and write predictions.csv.
 
     Raises:
+        PluginError: class scores are no floating-point tensor of one row a face and one column a class.
         DivergedError: a loss or a class score is not finite.
     """
     prepared = prepared_faces(stage.faces, context)
@@ -77,6 +78,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
             rows = testing[start : start + EVALUATION_BATCH]
             batch = pixels.to_float(torch.from_numpy(np.asarray(prepared.images[rows])).to(context.device))
             scores = stage.fer.logits(network, batch)
+            _check_scores(stage.fer.name, scores, (len(rows), len(classes)))
             if not bool(torch.isfinite(scores).all()):
                 raise DivergedError(f"{readable(stage)}: class scores are not finite")
             for row, answer in zip(rows, scores.argmax(1).tolist(), strict=True):
@@ -91,6 +93,16 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
                 )
     write_table(unfinished.folder / "predictions.csv", table)
     return {"training": len(labels), "test": len(table), "classes": list(classes), "units": updates}
+
+
+def _check_scores(name: str, scores: object, shape: tuple[int, int]) -> None:
+    if not isinstance(scores, Tensor):
+        raise PluginError(f"recogniser '{name}' returned {type(scores).__name__}; a tensor of class scores is due")
+    if tuple(scores.shape) != shape or not scores.is_floating_point():
+        raise PluginError(
+            f"recogniser '{name}' returned {scores.dtype} of shape {tuple(scores.shape)}; floating point of shape "
+            f"{shape} is due, one row a face and one column a class"
+        )
 
 
 def _extra(stage: Recognise, context: Context) -> tuple[np.ndarray, Sequence[Face]]:

@@ -54,19 +54,20 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
     torch.set_num_threads(1)
     device = torch.device(setup.device)
     problems: list[str] = []
+    lacking: list[str] = []
     counts: dict[NetworkRecipe, int] = {}
     sizes: dict[NetworkRecipe, int] = {}
     for stage in stages:
         if isinstance(stage, TrainNetwork) and stage.recipe not in counts:
             try:
                 network = skeleton(stage.recipe, stage.faces.spec())
-                stage.recipe.ready()
             except NferbenchError as error:
                 problems.append(str(error))
                 continue
             except Exception as error:  # whatever a plugin's build raises
                 problems.append(f"{readable(stage)} cannot be built: {type(error).__name__}: {error}")
                 continue
+            lacking += _lacking(stage)
             counts[stage.recipe] = sum(parameter.numel() for parameter in network.parameters())
             sizes[stage.recipe] = sum(value.numel() * value.element_size() for value in network.state_dict().values())
         elif isinstance(stage, PrepareFaces) and isinstance(stage.dataset, Detected):
@@ -80,7 +81,19 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
             except NferbenchError as error:
                 problems.append(str(error))
     keys = {stage: cost_key(stage, device_name(device)) for stage in stages}
-    return Preflight(tuple(dict.fromkeys(problems)), counts, sizes, dict(known), keys)
+    told, lacks = tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(lacking))
+    return Preflight(told, lacks, counts, sizes, dict(known), keys)
+
+
+def _lacking(stage: TrainNetwork) -> list[str]:
+    """Why a training is not ready to start, if it is not; a plan can be made all the same."""
+    try:
+        stage.recipe.ready()
+    except NferbenchError as error:
+        return [str(error)]
+    except Exception as error:  # whatever a plugin raises
+        return [f"{readable(stage)} is not ready: {type(error).__name__}: {error}"]
+    return []
 
 
 def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterator[dict[str, float]]:

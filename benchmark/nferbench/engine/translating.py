@@ -27,6 +27,10 @@ from nferbench.faces.prepared import pairs, rows_of
 from nferbench.workspace.stages import Translate, readable
 from nferbench.workspace.unfinished import Mark, Unfinished
 
+BEYOND_WHITE = 1.5  # a bright face may overshoot white by less
+BEYOND_NOISE = 16.0  # of samplers with untrained networks half of the values lie within 5
+MID_GREY = 127  # of 8 bits: 0 in [-1, 1]
+
 
 def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     """Translate the faces of a stage and write images.npy and faces.csv; a killed attempt goes on where it was.
@@ -71,7 +75,10 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         unfinished.write(Mark(done, so_far.hexdigest()))
         context.progress(done, len(rows))
     write_faces(unfinished.folder / "faces.csv", chosen)
-    return {"images": len(rows), "units": len(rows)}
+    result: dict[str, Any] = {"images": len(rows), "units": len(rows)}
+    if output.min() >= MID_GREY:  # perhaps right, so it is told and not refused
+        result["note"] = "no pixel of any translated face is darker than mid-grey, as if in 0 to 1 where -1 to 1 is due"
+    return result
 
 
 def translate(
@@ -90,7 +97,8 @@ def translate(
         (B, 3, H, W) in [-1, 1]; averaged to grey unless the translator keeps colour.
 
     Raises:
-        PluginError: the result is not a tensor of the shape of `vis`.
+        PluginError: the result is not a floating-point tensor of the shape of `vis`, or a face of it is on another
+            scale, see `check_scale`.
         DivergedError: the result is not finite.
     """
     name = name or translator.name
@@ -103,10 +111,43 @@ def translate(
                 f"translator '{name}' returned shape {tuple(images.shape)} for faces of shape {tuple(vis.shape)}; "
                 "both must be equal"
             )
+        if not images.is_floating_point():
+            raise PluginError(
+                f"translator '{name}' returned {images.dtype} in {_range(images)}; floating point in [-1, 1] is due"
+            )
         if not bool(torch.isfinite(images).all()):
             raise DivergedError(f"translator '{name}' returned NaN or infinity")
-        images = images.float().clamp(-1, 1)
+        images = images.float()
+        check_scale(name, images)
+        images = images.clamp(-1, 1)
         return pixels.grey(images) if translator.grey else images
+
+
+def check_scale(name: str, images: Tensor) -> None:
+    """Tell faces of another scale, which clamping would turn white, from faces that overshoot [-1, 1].
+
+    An overshoot goes to both sides, or is small: samplers whose networks have learned nothing yet reach 27 on either
+    side. So a face is refused that has nothing below mid-grey and something above `BEYOND_WHITE` (0 to 255, 0 to 2), or
+    has most of its values beyond `BEYOND_NOISE` (-128 to 127). Each face is judged by itself, whatever its batch mates.
+
+    Args:
+        name: of the translator.
+        images: (B, 3, H, W), finite.
+
+    Raises:
+        PluginError: one of them is on another scale.
+    """
+    values = images.flatten(1)
+    lifted = (values.amin(1) >= 0) & (values.amax(1) > BEYOND_WHITE)
+    wide = (values.abs() > BEYOND_NOISE).float().mean(1) > 0.5
+    for image in images[lifted | wide]:
+        raise PluginError(f"translator '{name}' returned values in {_range(image)}; [-1, 1] is due")
+
+
+def _range(images: Tensor) -> str:
+    if images.is_complex() or not images.numel():
+        return "no range"
+    return f"{images.min().item():.4g} to {images.max().item():.4g}"
 
 
 def fitted(stage: Translate, context: Context) -> dict[str, nn.Module]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,12 +203,26 @@ def _laid_on(
 
 
 def _check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks: int) -> None:
+    if not isinstance(picture, Picture):
+        raise PluginError(f"{dataset.name}: {face.id} loads as {type(picture).__name__}; it must be a Picture")
     pixels, points = picture.pixels, picture.landmarks
+    for name, array in (("pixels", pixels), ("landmarks", points)):
+        if not isinstance(array, np.ndarray) and not (array is None and name == "landmarks"):
+            raise PluginError(f"{dataset.name}: {face.id} has {name} that are a {type(array).__name__}, no numpy array")
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise PluginError(
             f"{dataset.name}: {face.id} loads as {pixels.dtype} of shape {pixels.shape}; it must be uint8 (h, w, 3)"
         )
+    if points is not None and points.dtype.kind != "f":
+        raise PluginError(f"{dataset.name}: {face.id} has landmarks of {points.dtype}; floating point is due")
+    if picture.box is not None and not _is_box(picture.box):
+        raise PluginError(f"{dataset.name}: {face.id} has the box {picture.box!r:.80}; four finite numbers are due")
     if points is not None and points.shape != (landmarks, 2):
         raise PluginError(
             f"{dataset.name}: {face.id} has landmarks of shape {points.shape}; the listing says ({landmarks}, 2)"
         )
+
+
+def _is_box(box: object) -> bool:
+    numbers = np.asarray(box, dtype=object)
+    return numbers.shape == (4,) and all(isinstance(x, Real) and math.isfinite(x) for x in numbers)

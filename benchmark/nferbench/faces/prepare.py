@@ -14,6 +14,7 @@ import numpy as np
 from nferbench.contract import ibug
 from nferbench.contract.dataset import Dropped, Face, FaceDataset
 from nferbench.contract.errors import DataError, PluginError
+from nferbench.contract.printable import cell
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.faces.blocks import BLOCK, Block, read_block, together, write_block
@@ -187,7 +188,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows([cell(text) for text in row] for row in rows)
 
 
 def _counts(faces: Sequence[Face]) -> dict[str, Any]:

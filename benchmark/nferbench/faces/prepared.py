@@ -12,6 +12,7 @@ import numpy as np
 
 from nferbench.contract.dataset import Face, Modality
 from nferbench.contract.errors import DataError
+from nferbench.contract.printable import from_cell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,5 +62,6 @@ def pairs(prepared: PreparedFaces, subjects: Collection[str]) -> tuple[NDArray[n
 
 
 def _stored_face(row: dict[str, str]) -> Face:
+    row = {name: from_cell(text) for name, text in row.items()}
     modality = cast(Modality, row["modality"])
     return Face(row["id"], modality, row["subject"], row["expression"], row["pair"], split=row["split"])

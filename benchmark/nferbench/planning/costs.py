@@ -19,6 +19,7 @@ class Preflight:
     """What was found before the first training."""
 
     problems: tuple[str, ...] = ()  # networks that cannot be built on these faces, one line each
+    lacking: tuple[str, ...] = ()  # what a training needs besides faces and is not there, one line each
     parameters: Mapping[NetworkRecipe, int] = field(default_factory=dict)
     sizes: Mapping[NetworkRecipe, int] = field(default_factory=dict)  # bytes of the stored weights
     seconds: dict[str, float] = field(default_factory=dict)  # per unit, by cost key

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -17,9 +17,12 @@ import pluggy
 from nferbench.contract import hookspecs
 from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
-from nferbench.contract.errors import PluginError, UsageError, unknown
+from nferbench.contract.errors import NferbenchError, PluginError, UsageError, unknown
 from nferbench.contract.fer import FERModel
+from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Translator
+from nferbench.planning.checks import check, shown
+from nferbench.planning.presets import row_names
 
 # Listed as strings: the core imports no method. The order is that of the tables.
 BUILT_IN = (
@@ -49,15 +52,31 @@ BUILT_IN = (
     "nferbench_methods.nfer_sde",
 )
 
+# Words that mean something else where a name of that kind is typed.
+METHOD_WORDS = ("all", "ablation", "variants", "nir-only", "oracle")  # and the rows of presets
+DATASET_WORDS = ("none",)
+DETECTOR_WORDS = ("given",)
+
+KINDS: Mapping[str, type[Any]] = {
+    "nferbench_translators": Translator,
+    "nferbench_datasets": FaceDataset,
+    "nferbench_fer_models": FERModel,
+    "nferbench_detectors": FaceDetector,
+}
+
 T = TypeVar("T", Translator, FaceDataset, FERModel, FaceDetector)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin that could not be used."""
+    """A plugin that cannot be used, or something of it."""
 
     plugin: str
-    reason: str
+    reason: str  # one line
+    whole: bool = True  # False where the rest of the plugin is used
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin} {'did not load' if self.whole else 'is used in part only'}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -79,8 +98,7 @@ class Table(Generic[T]):
             return self.items[name]
         error = unknown(self.kind, name, self.items, self.command)
         if self.failures:
-            lost = "; ".join(f"plugin {failure.plugin} did not load: {failure.reason}" for failure in self.failures)
-            raise UsageError(f"{error}; {lost}")
+            raise UsageError(f"{error}; {'; '.join(map(str, self.failures))}")
         raise error
 
     def __iter__(self) -> Iterator[str]:
@@ -102,53 +120,49 @@ class Plugins:
 def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugins:
     """Load the built-in plugins, those of installed packages (entry points of group "nferbench"), and single files.
 
-    A plugin that fails to import, or misuses a hook, is set aside with its reason; the others keep working.
+    A plugin that fails to import, misuses a hook or registers something that breaks the contract is set aside with the
+    reason, whatever it did; the others keep working. A name is that of the built-in plugin that has it, whatever
+    packages are installed; of two others that register one name, or a file and a built-in plugin, neither gets it.
 
     Args:
         files: paths of plugin files.
         installed: False leaves installed packages out.
 
     Raises:
-        PluginError: two plugins register one name, or a hook returns something else than a list of the right kind.
         UsageError: a plugin file does not exist.
     """
     files = tuple(files)
     failures: list[Failure] = []
     sources: list[tuple[str, Callable[[], object]]] = [(name, _importer(name)) for name in BUILT_IN]
     if installed:
-        for point in entry_points(group="nferbench"):
-            owner = f"{point.name} ({point.dist.name})" if point.dist else point.name
-            sources.append((owner, point.load))
+        sources += [(_owner(point), point.load) for point in entry_points(group="nferbench")]
     for file in files:
         if not Path(file).is_file():
             raise UsageError(f"plugin file {file} does not exist; --plugin takes the path of a Python file")
         sources.append((file, lambda file=file: import_file(file)))  # type: ignore[misc]
-    manager = pluggy.PluginManager("nferbench")
-    manager.add_hookspecs(hookspecs)
-    for name, load in sources:
+    managers: dict[str, pluggy.PluginManager] = {}
+    for owner, load in sources:
         try:
-            plugin = load()
-            manager.register(plugin, name)
-            try:
-                manager.check_pending()
-            except pluggy.PluginValidationError:
-                manager.unregister(name=name)
-                raise
-        except Exception as error:  # a plugin may raise anything at import; the rest must keep working
-            failures.append(Failure(name, f"{type(error).__name__}: {_first_line(error)}"))
+            managers.setdefault(owner, _loaded(owner, load))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may raise anything at import, SystemExit too
+            failures.append(Failure(owner, _reason(error)))
+    hooks: Mapping[str, Callable[[str], Collection[str]]] = {
+        "nferbench_translators": lambda owner: METHOD_WORDS if owner in BUILT_IN else {*METHOD_WORDS, *row_names()},
+        "nferbench_datasets": lambda _: DATASET_WORDS,
+        "nferbench_fer_models": lambda _: (),
+        "nferbench_detectors": lambda _: DETECTOR_WORDS,
+    }
+    found = {hook: _collect(managers, hook, reserved, files, failures) for hook, reserved in hooks.items()}
     lost = tuple(failures)
     return Plugins(
-        Table("method", "nferbench methods", _collect(manager, "nferbench_translators", Translator, failures), lost),
-        Table("data set", "nferbench datasets", _collect(manager, "nferbench_datasets", FaceDataset, failures), lost),
-        Table("FER model", "nferbench fer-models", _collect(manager, "nferbench_fer_models", FERModel, failures), lost),
-        Table(
-            "face detector",
-            "nferbench detectors",
-            _collect(manager, "nferbench_detectors", FaceDetector, failures),
-            lost,
-        ),
-        tuple(failures),
-        files,
+        Table("method", "nferbench methods", found["nferbench_translators"], lost),
+        Table("data set", "nferbench datasets", found["nferbench_datasets"], lost),
+        Table("FER model", "nferbench fer-models", found["nferbench_fer_models"], lost),
+        Table("face detector", "nferbench detectors", found["nferbench_detectors"], lost),
+        lost,
+        tuple(file for file in dict.fromkeys(files) if file in managers),
     )
 
 
@@ -178,26 +192,77 @@ def _importer(name: str) -> Callable[[], object]:
     return lambda: importlib.import_module(name)
 
 
-def _collect(manager: pluggy.PluginManager, hook: str, kind: type[Any], failures: list[Failure]) -> dict[str, Any]:
+def _owner(point: EntryPoint) -> str:
+    """What an installed plugin is called in messages; metadata of its package may be broken."""
+    try:
+        return f"{point.name} ({point.dist.name})" if point.dist else point.name
+    except Exception:
+        return point.name
+
+
+def _loaded(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
+    """A plugin in a manager of its own, so that what it does wrong is never told of another.
+
+    Raises:
+        BaseException: whatever it raises when it is imported.
+        PluginValidationError: it implements hooks that there are not, or with arguments.
+    """
+    manager = pluggy.PluginManager("nferbench")
+    manager.add_hookspecs(hookspecs)
+    manager.register(load(), owner)
+    manager.check_pending()
+    return manager
+
+
+def _collect(
+    managers: Mapping[str, pluggy.PluginManager],
+    hook: str,
+    reserved: Callable[[str], Collection[str]],
+    files: Collection[str],
+    failures: list[Failure],
+) -> dict[str, Any]:
+    """What all plugins return from a hook, by name, as far as it keeps the contract."""
     items: dict[str, Any] = {}
     owners: dict[str, str] = {}
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
-        owner = implementation.plugin_name
-        try:
-            values = implementation.function()
-        except Exception as error:  # as at import
-            failures.append(Failure(owner, f"{hook} raised {type(error).__name__}: {_first_line(error)}"))
-            continue
-        for value in values if isinstance(values, list | tuple) else [values]:
-            if not isinstance(value, kind):
-                raise PluginError(f"plugin {owner}: {hook} must return a list of {kind.__name__}, not {value!r}")
-            if value.name in items:
-                raise PluginError(f"plugins {owners[value.name]} and {owner} both register '{value.name}'; rename one")
-            items[value.name] = value
-            owners[value.name] = owner
+    for owner, manager in managers.items():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            try:
+                values = implementation.function()
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # as at import
+                failures.append(Failure(owner, f"{hook} raised {_reason(error)}", whole=False))
+                continue
+            for value in values if isinstance(values, list | tuple) else [values]:
+                try:
+                    name = _checked(value, hook, reserved(owner))
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # a property may raise anything too
+                    failures.append(Failure(owner, f"{hook}: {_reason(error)}", whole=False))
+                    continue
+                first = owners.setdefault(name, owner)
+                if name not in items and first == owner:
+                    items[name] = value
+                    continue
+                failures.append(
+                    Failure(owner, f"plugins {first} and {owner} both register '{name}'; rename one", whole=False)
+                )
+                if first not in BUILT_IN or owner in files:  # whose it is cannot be told
+                    items.pop(name, None)
     return items
 
 
-def _first_line(error: BaseException) -> str:
+def _checked(value: Any, hook: str, reserved: Collection[str]) -> str:
+    """The name of a registered value that keeps the contract."""
+    if not isinstance(value, KINDS[hook]):
+        raise PluginError(f"it must return a list of {KINDS[hook].__name__}, not {shown(value)}")
+    check(value, reserved)
+    return str(value.name)
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, in one line."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no message"
+    first = one_line(lines[0]) if lines else "no message"
+    return first if isinstance(error, NferbenchError) else f"{type(error).__name__}: {first}"

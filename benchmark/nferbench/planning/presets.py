@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ def presets() -> dict[str, Path]:
     """The presets that come with nferbench, by name."""
     folder = Path(str(files("nferbench_configs")))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+@cache
+def row_names() -> frozenset[str]:
+    """The names of all rows of the presets that come along."""
+    rows = (row for name in presets() for section in ROWS for row in read_preset(name).content.get(section, []))
+    return frozenset(str(row["name"]) for row in rows)
 
 
 def read_preset(name: str) -> Preset:

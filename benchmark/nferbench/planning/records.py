@@ -1,4 +1,4 @@
-"""What a report needs to know of a run: which stages stand behind which row. Written before the first stage starts."""
+"""What a report needs to know of a run: which stages stand behind which row. Written once the run is accepted."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from nferbench import __version__
+from nferbench.contract.errors import UsageError
 from nferbench.contract.values import describe, digest
 from nferbench.planning.plan import RowStages, Work
 from nferbench.planning.settings import Settings
 from nferbench.workspace.files import file_name, write_json
+from nferbench.workspace.locks import turn
 from nferbench.workspace.stages import Stage, key
 from nferbench.workspace.store import Store
 
 
 def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] = ()) -> str:
-    """Write or extend the record of a protocol; rows of earlier runs under the same protocol stay.
+    """Write or extend the record of a protocol; rows of other runs under the same protocol stay, at once or earlier.
 
     Args:
         work: the run.
@@ -28,6 +30,10 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
 
     Returns:
         The name of the record under <workspace>/records/.
+
+    Raises:
+        UsageError: something else than a file or a folder is in its place.
+        HeldError: another run that does not move on is changing it.
     """
     settings = work.settings
     protocol = {
@@ -49,10 +55,8 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
     identity = [protocol, key(work.faces), key(work.extra) if work.extra else None, describe(settings.fer)]
     name = f"{file_name(settings.dataset.name)}-{file_name(settings.preset)}-{digest(identity)[:8]}"
     path = store.workspace / "records" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [_row(row, store, stamps) for row in work.rows]
     mine = {row["name"] for row in rows}
-    kept = [row for row in _earlier(path) if row["name"] not in mine]
     record = {
         "version": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -66,9 +70,16 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
             "without_extra": settings.without_extra,
         },
         "faces": _reference(work.faces, store),
-        "rows": [*rows, *kept],
     }
-    write_json(path, record)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with turn(store.workspace / "locks" / f"record-{name}", f"record {name}"):
+            kept = [row for row in _earlier(path) if row["name"] not in mine]
+            write_json(path, {**record, "rows": [*rows, *kept]})
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise UsageError(
+            f"the record cannot be written: {error.filename2 or error.filename} is in its place; move it away"
+        ) from None
     return name
 
 
@@ -83,7 +94,7 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text("utf-8"))["rows"]
         return [row for row in rows if isinstance(row, dict) and "name" in row]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 

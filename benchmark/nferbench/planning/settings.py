@@ -14,11 +14,13 @@ from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import NferbenchError, UsageError
 from nferbench.contract.fer import FERModel
+from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
+from nferbench.planning.checks import check_name, check_text, check_translator
 from nferbench.planning.naming import Named, named, registered
-from nferbench.planning.plugins import Plugins, Table
+from nferbench.planning.plugins import METHOD_WORDS, Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
 from nferbench.planning.reach import LIKE, ineffective, leaves, paths, reaches
 
@@ -200,7 +202,8 @@ def _configured(
     for name, value in table.items.items():
         own = getattr(value, "presets", {}).get(preset, {})
         fields = {**own, **(given.get(name) or {})}
-        configured[name] = _try(problems, replaced, value, fields, f"{section}.{name}") or value
+        changed = _try(problems, replaced, value, fields, f"{section}.{name}") if fields else value
+        configured[name] = changed or value
     return configured
 
 
@@ -239,6 +242,8 @@ def _rows(
             continue
         for row in found:
             chosen.setdefault(row.name, row)
+    for row in chosen.values():
+        _try(problems, _check_row, row)
     if not names:
         problems.append("no methods named; --methods takes names, 'all', 'ablation' or 'variants'")
     return tuple(chosen.values())
@@ -246,6 +251,23 @@ def _rows(
 
 def _row(name: str, method: Translator) -> Row:
     return Row(name, method.title, method, ("comparison",), tuple(leaves(method, f"methods.{name}")))
+
+
+def _check_row(row: Row) -> None:
+    """Hold a row to what is asked of methods when they register: settings may have changed all of it.
+
+    Raises:
+        UsageError: what is wrong, or what the method raised.
+    """
+    try:
+        check_name(row.name, METHOD_WORDS)
+        check_text("the title", row.title)
+        check_translator(row.translator)
+    except NferbenchError as error:
+        raise UsageError(f"method {one_line(row.name)}: {error}") from None
+    except Exception as error:  # whatever a plugin raises
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise UsageError(f"method {row.name} says nothing of its networks or stamps: {reason}") from None
 
 
 def _variant(

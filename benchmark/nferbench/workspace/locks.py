@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nferbench.contract.errors import NferbenchError
 
 HEARTBEAT = 5.0  # seconds between two signs of life of a lock's owner
 STALE = 60.0  # seconds without one after which a lock of another host is void
+PATIENCE = 90.0  # seconds that `turn` waits: a lock of another host is void by then
 
 
 class HeldError(NferbenchError):
@@ -44,6 +45,31 @@ def claim(lock: Path, name: str) -> Iterator[None]:
         stop.set()
         beat.join()
         lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def turn(lock: Path, name: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold a lock for work of a moment, after waiting for others to be done with theirs.
+
+    Args:
+        lock: the file that stands for it.
+        name: what the work is called in messages.
+        patience: seconds after which waiting is given up.
+
+    Raises:
+        HeldError: another live process has held it all that time.
+    """
+    deadline = time.monotonic() + patience
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(claim(lock, name))
+                break
+            except HeldError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        yield
 
 
 def _acquire(lock: Path, name: str) -> None:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from nferbench.contract.dataset import Face, FaceDataset, Listing, Picture
 from nferbench.contract.detector import Detection, FaceDetector
-from nferbench.contract.errors import UsageError
+from nferbench.contract.errors import PluginError, UsageError
 from nferbench.contract.values import describe, digest
-from nferbench.datasets.detected import Detected
+from nferbench.datasets.detected import Detected, largest
 from nferbench.faces.prepare import prepare
 from nferbench.faces.prepared import read_prepared
 from nferbench.planning.plan import faces_stage
@@ -150,3 +150,31 @@ def test_a_detector_of_a_plugin_is_chosen_by_name_and_brings_its_crop(points: in
     assert resolve(Request(), plugins).detector is None
     with pytest.raises(UsageError, match="unknown face detector 'blink'; did you mean 'blind'"):
         resolve(Request(detector="blink"), plugins)
+
+
+BOX = (0.0, 0.0, 9.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (None, "returned NoneType; a tuple of Detection is due"),
+        (np.zeros((1, 4)), "returned ndarray; a tuple of Detection is due"),
+        ((BOX,), "found a tuple; Detection is due"),
+        ((Detection((0, 0, 9)),), "found the box"),  # type: ignore[arg-type]
+        ((Detection((0, 0, 9, np.inf)),), "found the box"),
+        ((Detection("0 0 9 9"),), "found the box"),  # type: ignore[arg-type]
+        (
+            (Detection(BOX, np.zeros((4, 2), np.float32)),),
+            r"float32 of shape \(4, 2\); floating point of shape \(5, 2\)",
+        ),
+        ((Detection(BOX, np.zeros((5, 2), np.uint8)),), "uint8 of shape"),  # type: ignore[arg-type]
+        ((Detection(BOX, [(0, 0)] * 5),), "landmarks that are list"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_detector_that_breaks_its_contract_is_named(
+    monkeypatch: pytest.MonkeyPatch, found: object, told: str
+) -> None:
+    monkeypatch.setattr(Bright, "find", lambda *_: found)
+    with pytest.raises(PluginError, match=f"detector 'bright' .*{told}"):
+        largest(Bright(), np.zeros((9, 9, 3), np.uint8))

@@ -64,6 +64,12 @@ def test_it_names_maps_and_counts(tmp_path: Path, ending: str, text: str, mark: 
         ("name: 3", "name is 3; it must be text"),
         ("- a\n- b", "holds list"),
         ("a: [", "not YAML"),
+        ("title: &t own\nname: *t", "has anchors"),
+        ("a: &a [1]\nb: &b [*a, *a]\nname: [*b, *b]", "has anchors"),
+        ("title: " + "[" * 100_000, "nested 21 deep"),
+        ("title: " + "x" * 201, "title has 201 characters; at most 200"),
+        ("title: " + "x" * 1_000_001, "larger than 1 MB"),
+        ("title: [" + "long, " * 1000 + "]", "…; it must be text"),
     ],
 )
 def test_a_wrong_one_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
@@ -91,3 +97,29 @@ def test_unknown_people_are_no_subject_to_be_expected(tmp_path: Path) -> None:
     dataset = write(tmp_path, *PAIR, "c.png,vis,?,sad,")
     (tmp_path / "manifest.yaml").write_text("expect: {subjects: 1, images: 3}")
     assert len(dataset.listing(tmp_path).faces) == 3
+
+
+def test_json_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    assert "nested too deep" in refusal(write(tmp_path, *PAIR), tmp_path)
+
+
+def test_control_sequences_in_its_texts_are_shown_and_never_sent(tmp_path: Path) -> None:
+    write(tmp_path, *PAIR)
+    (tmp_path / "manifest.yaml").write_text('name: "a\\nb"\ntitle: "\\e[31mred\\u202e"\nlicence: "x\\a"')
+    dataset = dataset_from_path(tmp_path)
+    assert isinstance(dataset, ManifestDataset)
+    assert (dataset.name, dataset.title, dataset.licence) == ("a b", "\\x1b[31mred\\u202e", "x\\x07")
+
+
+def test_a_link_out_of_the_folder_is_refused_and_one_inside_followed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    dataset = write(root, *PAIR)
+    (tmp_path / "elsewhere.yaml").write_text("name: secret")
+    (root / "manifest.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    assert "manifest.yaml: a link that leads out of the folder" in refusal(dataset, root)
+    (root / "inside.yml").write_text("name: known")
+    (root / "manifest.yaml").unlink()
+    (root / "manifest.yaml").symlink_to("inside.yml")
+    assert dataset_from_path(root).name == "known"

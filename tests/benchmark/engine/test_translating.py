@@ -1,85 +1,141 @@
-"""Images of an attempt that was cut off: gone on with where they are what was written, else made anew."""
+"""What a translator may return: faces in [-1, 1], with an overshoot that is clamped; other scales are refused."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import replace
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
-from nferbench.engine.translating import _open_output
-from nferbench.workspace.unfinished import Mark, Unfinished
-
-SHAPE = (6, 4, 4, 3)
-
-
-def begun(tmp_path: Path) -> Unfinished:
-    """Four of six images."""
-    (tmp_path / "partial").mkdir()
-    left = Unfinished(tmp_path / "partial", "key", "", tmp_path / "damaged")
-    output, done, so_far = _open_output(left, SHAPE, pytest.fail)
-    assert done == 0
-    output[:4] = np.arange(4 * 48, dtype=np.uint8).reshape(4, 4, 4, 3)
-    output.flush()
-    so_far.update(output[:4].tobytes())
-    left.write(Mark(4, so_far.hexdigest()))
-    return left
+from nferbench import NetworkRecipe, Translator
+from nferbench.contract.errors import DivergedError, PluginError
+from nferbench.contract.noise import ImageNoise
+from nferbench.engine import recognising, translating
+from nferbench.engine.translating import translate
 
 
-def test_images_that_are_what_was_written_are_gone_on_with(tmp_path: Path) -> None:
-    left = begun(tmp_path)
-    output, done, so_far = _open_output(left, SHAPE, pytest.fail)
-    assert done == 4 and output[3].any()
-    assert so_far.hexdigest() == hashlib.sha256(output[:4].tobytes()).hexdigest()
+@dataclass(frozen=True)
+class Given(Translator):
+    """Returns what it is given, on a scale of its own."""
+
+    group: ClassVar = "gan"
+    change: ClassVar[Callable[[Tensor], Any]]
+
+    name: str = field(default="given", compare=False)
+    title: str = field(default="Given", compare=False)
+
+    def networks(self) -> Mapping[str, NetworkRecipe]:
+        return {}
+
+    def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
+        return type(self).change(vis)
 
 
-def zeroed(left: Unfinished) -> None:
-    np.lib.format.open_memmap(left.folder / "images.npy", mode="r+")[2:4] = 0
+def faces(count: int = 2) -> Tensor:
+    return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def cut(left: Unfinished) -> None:
-    path = left.folder / "images.npy"
-    path.write_bytes(path.read_bytes()[:200])
+def returned(monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Any]) -> Tensor:
+    monkeypatch.setattr(Given, "change", staticmethod(change), raising=False)
+    return translate(Given(), faces(), {}, ImageNoise([0, 1], "cpu"))
 
 
-def of_other_form(left: Unfinished) -> None:
-    np.save(left.folder / "images.npy", np.zeros((6, 8, 8, 3), np.uint8))
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: (x + 1) * 127.5, r"values in 0\.\d+ to 25\d(\.\d)?; \[-1, 1\] is due"),
+        (
+            lambda x: ((x + 1) * 127.5).to(torch.uint8),
+            r"torch.uint8 in \d+ to 25\d; floating point in \[-1, 1\] is due",
+        ),
+        (lambda x: ((x + 1) * 127.5).to(torch.int64), "torch.int64 in"),
+        (lambda x: x > 0, "torch.bool in"),
+        (lambda x: x + 0j, "torch.complex64"),
+        (lambda x: x + 1, "values in 0.*; "),
+        (lambda x: (x + 1) * 32767.5, "values in"),
+        (lambda x: x * 127.5, "values in -12"),
+        (lambda x: (x + 1) * 127.5 - 30, "values in -"),
+        (lambda x: torch.stack([x[0], (x[1] + 1) * 127.5]), "values in"),  # one face of a batch
+        (lambda x: ((x + 1) * 127.5).half(), "values in"),
+    ],
+)
+def test_another_scale_is_refused_by_the_range_that_came(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor], told: str
+) -> None:
+    with pytest.raises(PluginError, match=f"translator 'given' returned {told}"):
+        returned(monkeypatch, change)
 
 
-def gone(left: Unfinished) -> None:
-    (left.folder / "images.npy").unlink()
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x * 1.4,
+        lambda x: x * 27,  # as far as samplers go whose networks have learned nothing
+        lambda x: x.double(),
+        lambda x: x.half(),
+        lambda x: x.bfloat16(),
+        lambda x: (x + 1) / 2,
+        lambda x: (x + 1) / 2 * 1.4,
+        lambda x: torch.zeros_like(x),
+        torch.ones_like,
+    ],
+)
+def test_an_overshoot_is_clamped(monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor]) -> None:
+    expected = change(faces()).float().clamp(-1, 1).mean(1, keepdim=True)
+    torch.testing.assert_close(returned(monkeypatch, change), expected.repeat(1, 3, 1, 1))
 
 
-def too_many(left: Unfinished) -> None:
-    left.write(Mark(7, ""))
+def test_a_face_is_judged_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    bright = torch.full((1, 3, 8, 8), 1.2)
+    translating.check_scale("given", torch.cat([bright, faces(1) * 20]))
+    with pytest.raises(PluginError, match=r"values in 1\.6 to 1\.6"):
+        translating.check_scale("given", torch.cat([faces(1), bright + 0.4]))
 
 
-def of_another_stage(left: Unfinished) -> None:
-    replace(left, key="other").write(
-        Mark(4, hashlib.sha256((left.folder / "images.npy").read_bytes()[128:]).hexdigest())
+def test_what_is_not_finite_is_told_before_any_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DivergedError):
+        returned(monkeypatch, lambda x: x * torch.inf)
+
+
+@pytest.mark.parametrize(("scale", "noted"), [(lambda x: (x + 1) / 2, True), (lambda x: x, False)])
+def test_a_scale_of_nought_to_one_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: Callable[[Tensor], Tensor], noted: bool
+) -> None:
+    monkeypatch.setattr(Given, "change", staticmethod(scale), raising=False)
+    levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    listed = tuple(
+        SimpleNamespace(id=f"{i}", modality="vis", subject="a", expression="fear", pair="") for i in range(3)
     )
+    prepared = SimpleNamespace(images=levels, landmarks=None, faces=listed)
+    monkeypatch.setattr(translating, "prepared_faces", lambda *_: prepared)
+    monkeypatch.setattr(translating, "fitted", lambda *_: {})
+    stage: Any = SimpleNamespace(
+        source=SimpleNamespace(size=8), part="all", fold=None, seed=0, translator=Given(), networks=()
+    )
+    store = SimpleNamespace(partial=lambda _: tmp_path)
+    context: Any = SimpleNamespace(store=store, batch=2, device=torch.device("cpu"), progress=lambda *_: None)
+    result = translating.translate_faces(stage, context)
+    assert ("as if in 0 to 1" in json.dumps(result)) == noted
 
 
-def of_other_code(left: Unfinished) -> None:
-    replace(left, code="other").write(Mark(4, ""))
-
-
-def odd(left: Unfinished) -> None:
-    (left.folder / "checkpoint.json").write_text("[1, 2]")
-
-
-FAULTS = (zeroed, cut, of_other_form, gone, too_many, of_another_stage, of_other_code, odd)
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_images_that_are_not_are_told_and_made_anew(tmp_path: Path, fault: Callable[[Unfinished], None]) -> None:
-    left = begun(tmp_path)
-    fault(left)
-    told: list[str] = []
-    output, done, _ = _open_output(left, SHAPE, told.append)
-    assert done == 0 and output.shape == SHAPE and not output.any()
-    assert len(told) == 1 and "earlier images not used" in told[0] and "\n" not in told[0]
-    assert (tmp_path / "damaged").is_dir()
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ([[0.0] * 6] * 4, "list; a tensor of class scores is due"),
+        (torch.zeros(4), r"torch.float32 of shape \(4,\); floating point of shape \(4, 6\) is due"),
+        (torch.zeros(4, 5), r"shape \(4, 5\)"),
+        (torch.zeros(4, 7), r"shape \(4, 7\)"),
+        (torch.zeros(1, 6), r"shape \(1, 6\)"),
+        (torch.zeros(4, 6, dtype=torch.int64), "torch.int64"),
+    ],
+)
+def test_class_scores_of_another_form_are_refused(scores: object, told: str) -> None:
+    with pytest.raises(PluginError, match=f"recogniser 'mine' returned .*{told}"):
+        recognising._check_scores("mine", scores, (4, 6))

@@ -165,6 +165,13 @@ def test_nothing_usable_is_an_error_that_counts_the_reasons(tmp_path: Path) -> N
         Picture(np.zeros((4, 4, 3), np.float32)),  # type: ignore[arg-type]
         Picture(np.zeros((0, 4, 3), np.uint8)),
         Picture(np.full((4, 4, 3), 99, np.uint8), landmarks=np.zeros((5, 2), np.float32)),
+        Picture(np.full((4, 4, 3), 99, np.uint8), landmarks=np.zeros((68, 2), np.int64)),  # type: ignore[arg-type]
+        Picture(np.full((4, 4, 3), 99, np.uint8), landmarks=[(0, 0)] * 68),  # type: ignore[arg-type]
+        Picture(np.full((4, 4, 3), 99, np.uint8), box=(0, 0, float("nan"), 4)),
+        Picture(np.full((4, 4, 3), 99, np.uint8), box=(0, 0, 4)),  # type: ignore[arg-type]
+        Picture([[[99] * 3] * 4] * 4),  # type: ignore[arg-type]
+        Picture(None),  # type: ignore[arg-type]
+        np.full((4, 4, 3), 99, np.uint8),
     ],
 )
 def test_a_data_set_that_breaks_its_contract_is_named(tmp_path: Path, picture: Picture) -> None:

@@ -150,3 +150,17 @@ def test_presets_change_sizes_and_counts_only() -> None:
             lines = differences(describe(default), describe(mine))
             changed = {line.split()[0].rsplit(".", 1)[-1] for line in lines}
             assert changed <= SIZES_AND_COUNTS, (name, mine.name, changed - SIZES_AND_COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("{use: none, name: all}", "the name 'all' means something else"),
+        ("{use: none, name: 'a/../b'}", "the name is 'a/../b'"),
+        ('{use: none, name: plain, title: "a\\nb"}', "the title is 'a"),
+        ("{use: none, name: plain, title: ''}", "the title is ''"),
+    ],
+)
+def test_rows_of_a_preset_are_held_to_the_rules_of_names(tmp_path: Path, row: str, reason: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"base: quick\nrows: [{row}]\n")
+    assert reason in problems(preset=str(tmp_path / "mine.yaml"), methods=("variants",))

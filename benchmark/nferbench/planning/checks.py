@@ -1,0 +1,152 @@
+"""Whether what a plugin registers keeps the contract: asked once, before anything uses it."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, get_args, get_type_hints
+
+from nferbench.contract.dataset import FaceDataset
+from nferbench.contract.detector import FaceDetector
+from nferbench.contract.errors import PluginError
+from nferbench.contract.fer import FERModel
+from nferbench.contract.printable import one_line
+from nferbench.contract.translator import Group, NetworkRecipe, Translator
+from nferbench.contract.values import describe, digest, replaced
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+LONGEST = 200  # characters of a title, which has one line of a table
+
+
+def check_name(name: object, reserved: Collection[str] = ()) -> None:
+    """Hold the name of a row or of a registered value to the rule: it is typed in lists, and names files.
+
+    Args:
+        name: what came.
+        reserved: words that mean something else where the name would be typed.
+
+    Raises:
+        PluginError: letters of other alphabets, blanks, commas, more than 64 characters, a reserved word.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PluginError(f"the name is {shown(name)}; 1 to 64 letters, digits and '._+-' are due, the first no sign")
+    if name.casefold() in reserved:
+        raise PluginError(f"the name '{name}' means something else on the command line; choose another")
+
+
+def check_text(what: str, text: object) -> None:
+    """Hold a text that is printed in tables to one printable line.
+
+    Raises:
+        PluginError: no text, none but blanks, a line break or another control character, more than `LONGEST`.
+    """
+    if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > LONGEST:
+        raise PluginError(f"{what} is {shown(text)}; one printable line of 1 to {LONGEST} characters is due")
+
+
+def check(value: Any, reserved: Collection[str] = ()) -> None:
+    """Hold a registered value to its contract, at its defaults and at each of its own presets.
+
+    Args:
+        value: a translator, data set, recogniser or detector.
+        reserved: words that may not be its name.
+
+    Raises:
+        PluginError: what is wrong, in one line that follows the name of the plugin.
+        Exception: whatever a property or a method of the value raises.
+    """
+    check_name(value.name, reserved)
+    check_text(f"'{value.name}': the title", value.title)
+    try:
+        _check(value)
+    except PluginError as error:
+        raise PluginError(f"'{value.name}': {error}") from None
+
+
+def _check(value: Any) -> None:
+    _check_value("it", value)
+    get_type_hints(type(value))  # raises where settings could not be read
+    if isinstance(value, Translator):
+        check_translator(value)
+    elif isinstance(value, FaceDataset):
+        if not isinstance(value.default_preset, str) or not isinstance(value.default_extra, str | None):
+            raise PluginError("default_preset is a text, and default_extra a text or None")
+        if value.name.endswith(".csv"):
+            raise PluginError("its name is that of a file, which --dataset would take for a manifest; choose another")
+    elif isinstance(value, FERModel):
+        _check_count("batch_size", value.batch_size, 1)
+    elif isinstance(value, FaceDetector):
+        _check_count("points", value.points, 0)
+    presets = getattr(value, "presets", {})
+    if not isinstance(presets, Mapping) or not all(isinstance(fields, Mapping) for fields in presets.values()):
+        raise PluginError(f"presets is {shown(presets)}; a mapping of fields by preset is due")
+    for preset, fields in presets.items():
+        changed = replaced(value, fields, f"presets['{preset}']")
+        _check_value(f"at preset {preset} it", changed)
+        if isinstance(changed, Translator):
+            check_translator(changed)
+
+
+def check_translator(translator: Translator) -> None:
+    """Hold what a translator says of itself to the contract: group, stamps and networks.
+
+    Raises:
+        PluginError: what is wrong.
+        Exception: whatever `stamps` or `networks` raise.
+    """
+    groups = get_args(Group)
+    if not isinstance(translator.group, str) or translator.group not in groups:
+        raise PluginError(f"the group is {shown(translator.group)}; allowed: {', '.join(groups)}")
+    for name in ("heterogeneous", "grey"):
+        if not isinstance(getattr(translator, name), bool):
+            raise PluginError(f"{name} is {shown(getattr(translator, name))}; True or False is due")
+    if not isinstance(translator.stamps, tuple | list):
+        raise PluginError(f"stamps is {shown(translator.stamps)}; a tuple of texts is due")
+    for stamp in translator.stamps:
+        check_text("a stamp", stamp)
+    networks = translator.networks()
+    if not isinstance(networks, Mapping):
+        raise PluginError(f"networks() gives {shown(networks)}; recipes by role are due")
+    for role, recipe in networks.items():
+        if not isinstance(role, str) or not role.isprintable() or not role.strip():
+            raise PluginError(f"a network has the role {shown(role)}; a word is due")
+        if not isinstance(recipe, NetworkRecipe):
+            raise PluginError(f"network {role} is {shown(recipe)}; a NetworkRecipe is due")
+        _check_value(f"the recipe of network {role}", recipe)
+        _check_count(f"batch_size of network {role}", recipe.batch_size, 1)
+        if not isinstance(recipe.title, str) or not isinstance(recipe.paired, bool):
+            raise PluginError(f"of network {role} the title must be a text, and paired True or False")
+    if dict(translator.networks()) != dict(networks):
+        raise PluginError("networks() gives recipes that are not equal when it is asked twice")
+
+
+def _check_value(what: str, value: Any) -> None:
+    """A frozen dataclass of plain values: what can be a key of results, in every process alike."""
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    if not dataclasses.is_dataclass(value) or parameters is None or not parameters.frozen:
+        raise PluginError(f"{what} is a {type(value).__name__}, which is no frozen dataclass; @dataclass(frozen=True)")
+    try:
+        hash(value)
+        digest(describe(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PluginError(f"{what} has a field that is no plain value ({one_line(str(error))[:LONGEST]})") from None
+    try:
+        pickle.dumps(value)
+    except Exception as error:
+        reason = one_line(str(error))[:LONGEST]
+        raise PluginError(
+            f"{what} cannot be handed to another process ({reason}); define its class in a module"
+        ) from None
+
+
+def _check_count(what: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise PluginError(f"{what} is {shown(value)}; a whole number of at least {least} is due")
+
+
+def shown(value: object) -> str:
+    """What came, for a message: its start, as one printable line."""
+    text = repr(value)
+    return one_line(text if len(text) <= 80 else f"{text[:80]}…")

@@ -1,0 +1,52 @@
+"""The look ahead before a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nferbench import FaceSpec, Learner, NetworkRecipe, UsageError
+from nferbench.engine.timing import build_all
+from nferbench.engine.worker import Setup
+from nferbench.planning.plugins import load_plugins
+from nferbench.workspace.stages import HeldOut, PrepareFaces, TrainNetwork
+
+
+@dataclass(frozen=True)
+class Needy(NetworkRecipe):
+    """Its network can be built, and its training cannot start."""
+
+    batch_size: int = 1
+    buildable: bool = True
+    bug: bool = False
+
+    def ready(self) -> None:
+        raise KeyError("a bug") if self.bug else UsageError("its weights are missing")
+
+    def build(self, faces: FaceSpec) -> nn.Module:
+        if not self.buildable:
+            raise UsageError("too small")
+        return nn.Linear(2, 3)
+
+    def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
+        raise NotImplementedError
+
+    def updates(self, pairs: int) -> int:
+        return 1
+
+
+def test_what_trainings_lack_is_told_apart_from_what_cannot_be_built(tmp_path: Path) -> None:
+    faces = PrepareFaces(load_plugins(installed=False).datasets["synthetic-hfe"], "content", 32, "given", 68)
+    recipes = (Needy(), Needy(buildable=False), Needy(bug=True))
+    stages: Any = [TrainNetwork(recipe, faces, HeldOut(0, ("s000",)), 0, "needy") for recipe in recipes]
+    threads = torch.get_num_threads()
+    found = build_all(stages, Setup(tmp_path, {}, (), "cpu", 1, 1.0), {})
+    torch.set_num_threads(threads)
+    assert found.problems == ("too small",)
+    missing, bug = found.lacking
+    assert missing == "its weights are missing" and bug.endswith("is not ready: KeyError: 'a bug'")
+    assert found.parameters == {recipes[0]: 9, recipes[2]: 9}
