@@ -19,6 +19,7 @@ from nferbench.contract.errors import DivergedError, PluginError
 from nferbench.contract.noise import ImageNoise
 from nferbench.engine import recognising, translating
 from nferbench.engine.translating import translate
+from nferbench.workspace.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,14 @@ def test_a_scale_of_nought_to_one_is_noted(
     stage: Any = SimpleNamespace(
         source=SimpleNamespace(size=8), part="all", fold=None, seed=0, translator=Given(), networks=()
     )
-    store = SimpleNamespace(partial=lambda _: tmp_path)
-    context: Any = SimpleNamespace(store=store, batch=2, device=torch.device("cpu"), progress=lambda *_: None)
+    (tmp_path / "partial").mkdir()
+    context: Any = SimpleNamespace(
+        unfinished=lambda _: Unfinished(tmp_path / "partial", "key", "", tmp_path / "damaged"),
+        batch=2,
+        device=torch.device("cpu"),
+        progress=lambda *_: None,
+        tell=pytest.fail,
+    )
     result = translating.translate_faces(stage, context)
     assert ("as if in 0 to 1" in json.dumps(result)) == noted
 

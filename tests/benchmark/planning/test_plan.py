@@ -170,7 +170,7 @@ PINNED = {
     "none": "cd8de6df72a1",
     "pix2pix": "d743e95ad145",
     "cyclegan": "355b425eec6c",
-    "hifacegan": "9ca20cad9b97",
+    "hifacegan": "313e022bde85",
     "ilvr": "5dda722287cd",
     "sr3": "dcd97ffc2aaf",
     "sdedit": "ae818326eb91",
