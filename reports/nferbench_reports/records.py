@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,6 +105,7 @@ class Protocol(BaseModel):
     splits: Text
     division: Literal["folds", "repeats", "fixed"] = "folds"
     crop: Text = ""  # how faces were found and cropped; empty in records of earlier versions
+    place: Text = ""  # stands for where the data set lies; empty where nowhere, and in records of earlier versions
     without_extra: Text = "no extra set"  # why there is none, where there is none; records of earlier versions lack it
 
     def summary(self) -> str:
@@ -155,7 +157,8 @@ class Records:
 def read_records(workspace: Path, order: Sequence[str] = (), preset: str | None = None) -> Records:
     """Read the records of a workspace, one file a protocol, and choose the newest of each dataset.
 
-    What cannot be read costs itself alone: a row of a record, or a record.
+    Datasets of one name that lie in different places are different ones, and get a mark behind their names. What cannot
+    be read costs itself alone: a row of a record, or a record.
 
     Args:
         workspace: the directory that `nferbench run` filled.
@@ -197,21 +200,35 @@ def read_records(workspace: Path, order: Sequence[str] = (), preset: str | None 
             f"no stored results of preset '{preset}'; stored: {presets} ('nferbench run --preset {preset}' makes them)"
         )
 
-    def rank(dataset: str) -> tuple[int, str]:
-        return (order.index(dataset) if dataset in order else len(order), dataset)
+    def rank(which: tuple[str, str]) -> tuple[int, str, str]:
+        return (order.index(which[0]) if which[0] in order else len(order), *which)
 
+    places = {(stored.record.protocol.dataset, stored.record.protocol.place) for stored in wanted}
+    of_one_name = Counter(dataset for dataset, _ in places)
     chosen: list[Stored] = []
     notes: list[str] = []
-    for dataset in sorted({stored.record.protocol.dataset for stored in wanted}, key=rank):
-        mine = [stored for stored in wanted if stored.record.protocol.dataset == dataset]
+    for dataset, place in sorted(places, key=rank):
+        mine = [
+            stored
+            for stored in wanted
+            if (stored.record.protocol.dataset, stored.record.protocol.place) == (dataset, place)
+        ]
         newest, *older = sorted(mine, key=lambda stored: (stored.record.created, stored.file), reverse=True)
-        chosen.append(newest)
+        chosen.append(newest if of_one_name[dataset] == 1 else _told_apart(newest))
         notes += [
             f"{newest.record.protocol.dataset_title}: shown is the newest record ({newest.file}), "
             f"not {other.file} ({other.record.protocol.summary()})"
             for other in older
         ]
     return Records(tuple(chosen), tuple(notes), tuple(problems))
+
+
+def _told_apart(stored: Stored) -> Stored:
+    """A record of a data set whose name another one has too, with what tells them apart behind its name."""
+    protocol = stored.record.protocol
+    mark = protocol.place or "drawn"
+    names = {"dataset": f"{protocol.dataset}-{mark}", "dataset_title": f"{protocol.dataset_title} ({mark})"}
+    return Stored(stored.record.model_copy(update={"protocol": protocol.model_copy(update=names)}), stored.file)
 
 
 def folder_of(workspace: Path, entry: Entry) -> Path:

@@ -63,6 +63,16 @@ def test_the_newest_record_of_a_dataset_is_shown_and_the_others_are_named(worksp
     assert "records/old.json" in note and "preset small" in note
 
 
+def test_two_datasets_of_one_name_are_both_shown_and_told_apart(workspace: Any) -> None:
+    for name, place in (("a", "11111111"), ("b", "22222222"), ("older", "22222222")):
+        workspace.record([], name=name, place=place, created=f"2025-01-0{1 + (name != 'older')}T00:00:00")
+    workspace.record([], name="c", dataset="other", dataset_title="Other", place="33333333")
+    found = read_records(workspace.root)
+    shown = [(stored.record.protocol.dataset, stored.record.protocol.dataset_title) for stored in found.chosen]
+    assert shown == [("other", "Other"), ("tiny-11111111", "Tiny (11111111)"), ("tiny-22222222", "Tiny (22222222)")]
+    assert len(found.notes) == 1 and "records/older.json" in found.notes[0]
+
+
 def test_times_with_and_without_a_zone_can_be_compared(workspace: Any) -> None:
     workspace.record([], "naive", created="2025-01-02T12:00:00")
     workspace.record([], "aware", created="2025-01-02T12:30:00+01:00")  # 11:30 UTC

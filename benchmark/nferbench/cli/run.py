@@ -34,19 +34,20 @@ def run(
     from nferbench.planning.costs import estimate
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
-    from nferbench.workspace.stages import Translate, readable
+    from nferbench.workspace.stages import Translate, key, readable
     from nferbench.workspace.store import open_workspace
 
     store = open_workspace(chosen.workspace)
     work, states, setup = planned(chosen, store)
     found = leaks_of(work, setup.roots, store)
+    place = setup.roots.get(key(work.faces))
     record = ""
     for note in work.notes:
         say(f"note: {note}")
     to_run = [state for state in states if state.state != "done"]
     say(headline(work, states, chosen.fold))
     if not to_run:
-        write_record(work, store, typed(), stamp(found))
+        write_record(work, store, typed(), stamp(found), place)
         say(f"nothing to do: all {len(states)} stages are done. Tables: {report_command(chosen.workspace)}")
         return
 
@@ -59,7 +60,7 @@ def run(
         leaks = leaks_of(work, setup.roots, store) or ()
         if not allow_leaks:
             refuse(leaks)
-        record = write_record(work, store, typed(), stamp(leaks))
+        record = write_record(work, store, typed(), stamp(leaks), place)
 
     workers = chosen.jobs or default_jobs(setup.device)
     cost = estimate(work, states, preflight(work, states, setup, store, timed=True))

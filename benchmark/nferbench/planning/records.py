@@ -19,7 +19,7 @@ from nferbench.workspace.stages import Stage, key
 from nferbench.workspace.store import Store
 
 
-def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] = ()) -> str:
+def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] = (), place: Path | None = None) -> str:
     """Write or extend the record of a protocol; rows of other runs under the same protocol stay, at once or earlier.
 
     Args:
@@ -27,6 +27,7 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         store: of the workspace.
         command: as typed.
         stamps: footnotes that every row shall carry, beside its own.
+        place: where the data set lies; None for one that lies nowhere. Two sets of one name are told apart by it.
 
     Returns:
         The name of the record under <workspace>/records/.
@@ -62,12 +63,13 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "nferbench": __version__,
-        # These three are no part of the identity: the keys and the splits say more.
+        # These four are no part of the identity: the keys and the splits say more.
         "protocol": {
             **protocol,
             "crop": _crop(settings),
             "division": work.division,
             "without_extra": settings.without_extra,
+            "place": digest(str(place))[:8] if place else "",
         },
         "faces": _reference(work.faces, store),
     }
