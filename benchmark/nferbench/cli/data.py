@@ -100,7 +100,11 @@ def data_prepare(
     settings, plugins = settled(request, plugin)
     sets = [each for each in (settings.dataset, settings.extra) if each is not None]
     roots = data_roots(data_root, sets)
-    stages = [faces_stage(settings, each, roots, store)[0] for each in sets]
+    planned = [faces_stage(settings, each, roots, store) for each in sets]
+    for _, listing in planned:
+        for note in listing.notes:
+            say(f"note: {note}")
+    stages = [stage for stage, _ in planned]
     wanted = [stage for stage in stages if _missing(stage, store)]
     setup = setup_of(store, roots, plugins, "cpu", 1)
     with reporter(wanted) as show:

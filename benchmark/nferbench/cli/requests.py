@@ -47,7 +47,7 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
     settings = resolve(request, plugins)
     sets = [each for each in (settings.dataset, settings.extra) if each is not None]
     roots = data_roots(chosen.data_root, sets)
-    work = plan_work(settings, roots, store, lpips_identity(), only)
+    work = plan_work(settings, roots, store, lpips_identity(settings.size), only)
     setup = setup_of(store, roots, plugins, chosen.device, chosen.batch)
     return work, statuses(work, store), setup
 

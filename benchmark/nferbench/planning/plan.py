@@ -13,9 +13,11 @@ from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.translator import Translator
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
+from nferbench.datasets.levels import Wanted
 from nferbench.datasets.pairing import is_paired
 from nferbench.faces.crops import ALL_POINTS
 from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint
+from nferbench.planning.levelling import remembered
 from nferbench.planning.settings import Row, Settings, TableName
 from nferbench.workspace.stages import (
     HeldOut,
@@ -125,7 +127,7 @@ def plan_work(
         raise UsageError(f"there is no fold {missing[0]}; allowed: 0 to {len(divisions) - 1}")
     notes = check_folds(listing.faces, divisions)
     folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
-    notes += _dropped(settings.dataset, listing.dropped)
+    notes += [*_dropped(settings.dataset, listing.dropped), *listing.notes]
     nir = {face.pair for face in listing.faces if face.modality == "nir" and face.pair}
     pairs = sum(face.modality == "vis" and face.pair in nir for face in listing.faces)
     if not pairs:
@@ -137,7 +139,7 @@ def plan_work(
     if settings.extra is not None:
         extra, extra_listing = faces_stage(settings, settings.extra, roots, store)
         listings[extra] = extra_listing
-        notes += _dropped(settings.extra, extra_listing.dropped)
+        notes += [*_dropped(settings.extra, extra_listing.dropped), *extra_listing.notes]
         usable = [face for face in extra_listing.faces if face.expression in classes]
         extra_modalities = {face.modality for face in usable}
         if "vis" not in extra_modalities:
@@ -183,15 +185,17 @@ def faces_stage(
         DataError: there is no usable face.
         UsageError: its faces lack the landmarks that the crop or the registration needs.
     """
-    root = roots.get(dataset.name)
+    root, own = roots.get(dataset.name), dataset == settings.dataset
     listing = dataset.listing(root)
     if not listing.faces:
         raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
     cache = store.workspace / "cache" / "hashes.json"
     content = fingerprint(listing, root, cache, sequences=settings.smooth)
+    levels: Wanted = {"vis": settings.vis_levels, "nir": settings.nir_levels}
+    dataset, listing = remembered(dataset, listing, root, content, levels, store)
     if settings.crop in ALL_POINTS:
         ibug.require(listing.landmarks, f"crop '{settings.crop}'", dataset.name)
-    register = settings.register and dataset == settings.dataset and is_paired(listing.faces)
+    register = settings.register and own and is_paired(listing.faces)
     if register:
         ibug.require(listing.landmarks, "registration", dataset.name)
     stage = PrepareFaces(

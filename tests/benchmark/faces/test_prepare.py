@@ -212,7 +212,7 @@ def test_a_picture_that_is_the_face_is_not_cropped_again(tmp_path: Path) -> None
     np.testing.assert_array_equal(result.images[0], pixels)
 
 
-@pytest.mark.parametrize("box", [(100, 100, 120, 120), (-1e9, -1e9, 1e9, 1e9), (-16, 0, 4, 20), (0, 0, 1e-9, 1e9)])
+@pytest.mark.parametrize("box", [(100, 100, 120, 120), (-1e9, -1e9, 1e9, 1e9), (-16, 0, 4, 20), (0, 0, 4, 1e9)])
 def test_a_face_whose_box_is_elsewhere_is_left_out(tmp_path: Path, box: tuple[float, float, float, float]) -> None:
     def draw(face: Face, size: int) -> Picture:
         return Picture(gradient(20, 20) * 10, box=box if face.subject == "P1" else None)
