@@ -34,11 +34,13 @@ def run(
     from nferbench.planning.costs import estimate
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
+    from nferbench.planning.remaining import check_remaining
     from nferbench.workspace.stages import readable
     from nferbench.workspace.store import open_workspace
 
     store = open_workspace(chosen.workspace)
     work, states, setup = planned(chosen, store)
+    check_remaining(work, store)
     found = leaks_of(work, setup.roots, store)
     record = write_record(work, store, typed(), stamp(found))
     for note in work.notes:
@@ -50,6 +52,7 @@ def run(
         return
 
     def guard() -> None:
+        check_remaining(work, store)
         leaks = leaks_of(work, setup.roots, store) or ()
         if not allow_leaks:
             refuse(leaks)

@@ -92,6 +92,8 @@ def test_counts_and_progress_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
         "pairs": 4,
         "subjects": 2,
         "expressions": {"anger": 4, "fear": 4},
+        "listed": 8,
+        "left_out": {},
         "dropped": 1,
         "apart": None,
     }
