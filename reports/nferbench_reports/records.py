@@ -110,6 +110,7 @@ class Record(BaseModel):
     nferbench: str
     protocol: Protocol
     faces: Entry
+    extra_faces: Entry | None = None  # None also in records of earlier versions
     rows: tuple[Row, ...]
 
 

@@ -26,6 +26,7 @@ from nferbench.cli.requests import default_jobs, settled, setup_of
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from nferbench.datasets.levels import Wanted
     from nferbench.workspace.stages import PrepareFaces
     from nferbench.workspace.store import Store
 
@@ -58,7 +59,9 @@ def data_verify(
     request = Request(dataset, ("none",), "none", preset, detector=detector, crop=crop, changes=tuple(change))
     settings, _ = settled(request, plugin)
     roots = data_roots(data_root, [settings.dataset])
-    verdict = verify(settings.dataset, roots.get(settings.dataset.name), settings.size, settings.crop)
+    levels: Wanted = {"vis": settings.vis_levels, "nir": settings.nir_levels}
+    root = roots.get(settings.dataset.name)
+    verdict = verify(settings.dataset, root, settings.size, settings.crop, settings.seed, settings.folds, levels)
     for line in verdict.lines:
         say(line)
     if verdict.sheet is not None:

@@ -61,6 +61,7 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         # These two are no part of the identity: the keys and the splits say more.
         "protocol": {**protocol, "crop": _crop(settings), "division": work.division},
         "faces": _reference(work.faces, store),
+        "extra_faces": _reference(work.extra, store),
         "rows": [*rows, *kept],
     }
     write_json(path, record)
