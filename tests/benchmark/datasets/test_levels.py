@@ -1,4 +1,4 @@
-"""Black and white of files of more than 8 bits: one decision for all files of a modality, told, settable, in the key."""
+"""Black and white of files of more than 8 bits: one decision for a modality of a data set, told and settable."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_setting_decides_and_says_so_or_says_that_it_has_no_effect(tmp_path: P
 
 @pytest.mark.parametrize("text", ["12", "4095-0", "5-5", "-4095", "0-", "0-65536", "a-b", "0-1-2"])
 def test_a_range_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="nir_levels is '.*'; write BLACK-WHITE"):
+    with pytest.raises(UsageError, match=f"nir_levels is '{text}'; write BLACK-WHITE"):
         parsed(text, "nir_levels")
 
 

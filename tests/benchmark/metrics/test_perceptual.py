@@ -103,6 +103,11 @@ def test_the_identity_names_the_metric_and_no_path() -> None:
     assert lpips_identity(64) == "lpips-0.1-alexnet-7be5be79"
 
 
+def test_faces_too_small_for_the_network_are_a_reason_before_anything_is_scored() -> None:
+    assert lpips_identity(30) == "no LPIPS: its network needs faces of at least 31 px, these have 30"
+    assert "needs faces" not in lpips_identity(31)
+
+
 @pytest.mark.parametrize("name", ["alexnet", "lpips-heads"])
 def test_without_weights_there_is_a_reason_and_no_metric(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

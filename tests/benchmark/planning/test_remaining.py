@@ -119,7 +119,9 @@ def test_a_fold_without_pairs_stops_with_counts(tmp_path: Path) -> None:
     assert cell.recognition is not None
     tested = cell.recognition.fold.test
     said = refusal(tmp_path / "torn", Loose(tuple(f"vis/{c}/{p}" for c in CLASSES for p in tested)))
-    assert "fold 0 has no usable test pair left (8 of 8 paired faces left out: 4 no vis partner, 4 not an image)" in said
+    assert (
+        "fold 0 has no usable test pair left (8 of 8 paired faces left out: 4 no vis partner, 4 not an image)" in said
+    )
 
 
 def test_an_extra_set_that_lost_a_class_stops_with_counts(tmp_path: Path) -> None:
