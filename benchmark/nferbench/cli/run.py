@@ -34,7 +34,7 @@ def run(
     from nferbench.planning.costs import estimate
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
-    from nferbench.planning.remaining import check_remaining
+    from nferbench.planning.remaining import check_remaining, require_extra
     from nferbench.workspace.stages import readable
     from nferbench.workspace.store import open_workspace
 
@@ -53,6 +53,7 @@ def run(
 
     def guard() -> None:
         check_remaining(work, store)
+        require_extra(work, store)
         leaks = leaks_of(work, setup.roots, store) or ()
         if not allow_leaks:
             refuse(leaks)

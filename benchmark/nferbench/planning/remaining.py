@@ -26,7 +26,7 @@ def check_remaining(work: Work, store: Store) -> None:
 
     Raises:
         DataError: what the listing had and preparing lost, one line with counts: a class, one side of a fold that
-            shows a class or has pairs, all VIS faces of the extra set, or all faces of a set.
+            shows a class or has pairs.
     """
     lost: list[str] = []
     for stage in (work.faces, work.extra):
@@ -42,24 +42,33 @@ def check_remaining(work: Work, store: Store) -> None:
         raise DataError(f"{lost[0]}{more}; nothing is trained, repair these files or take them out of the data set")
 
 
-def _kept(stage: PrepareFaces, store: Store) -> tuple[Face, ...] | None:
-    """The faces that were prepared; None where that is yet to be done.
+def require_extra(work: Work, store: Store) -> None:
+    """Stop a run whose extra set could not be prepared, though the data set could; ask once that was tried.
 
     Raises:
-        DataError: preparing them failed.
+        DataError: why it could not.
     """
+    if work.extra is None or _kept(work.faces, store) is None or _kept(work.extra, store) is not None:
+        return
+    if reason := _failure(work.extra, store):
+        raise DataError(f"{reason}; nothing is trained without the extra set")
+
+
+def _kept(stage: PrepareFaces, store: Store) -> tuple[Face, ...] | None:
+    """The faces that were prepared; None where that is yet to be done."""
     try:
-        if store.find(stage) is not None:
-            return read_prepared(store.path(stage)).faces
+        return None if store.find(stage) is None else read_prepared(store.path(stage)).faces
     except DataError:  # damaged: it will be prepared again, and looked at then
         return None
+
+
+def _failure(stage: PrepareFaces, store: Store) -> str:
+    """Why the last attempt at preparing failed; "" where none did."""
     try:
         failure = json.loads((store.workspace / "failures" / f"{key(stage)}.json").read_text("utf-8"))
-        if failure["status"] == "failed":
-            raise DataError(f"{failure['reason']}; nothing is trained")
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        return one_line(str(failure["reason"])) if failure["status"] == "failed" else ""
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def _lost_classes(name: str, listed: Sequence[Face], kept: Sequence[Face], reasons: Mapping[str, str]) -> Iterator[str]:
