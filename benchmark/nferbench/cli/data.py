@@ -133,6 +133,7 @@ def data_landmarks(
 
     nferbench data landmarks oulu-casia --detector mesh --data-root DATA --set datasets.oulu-casia.frames=all
     """
+    from nferbench.datasets.depth import levelled
     from nferbench.datasets.detected import Detected
     from nferbench.faces.landmark_files import write_landmarks
     from nferbench.planning.plan import data_roots
@@ -143,6 +144,10 @@ def data_landmarks(
         raise UsageError("data landmarks needs a --detector that finds them (nferbench detectors lists all)")
     images = settings.dataset.inner
     root = data_roots(data_root, [images]).get(images.name)
+    levels: Wanted = {"vis": settings.vis_levels, "nir": settings.nir_levels}
+    images, listing = levelled(images, images.listing(root), root, levels)
+    for note in listing.notes:
+        say(f"note: {note}")
     with typer.progressbar(length=1, label="finding faces", file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:
