@@ -132,6 +132,7 @@ class Record(BaseModel):
     nferbench: Text
     protocol: Protocol
     faces: Entry
+    extra_faces: Entry | None = None  # None also in records of earlier versions
     rows: tuple[Row, ...]
 
 

@@ -12,6 +12,7 @@ from nferbench.contract.printable import cell
 from nferbench_reports import grid, latex, markdown, significance
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
+from nferbench_reports.preparation import left_out, load_prepared
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
 from nferbench_reports.results import Results, load_results
 from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
@@ -58,15 +59,18 @@ def write_report(
     runs = [(stored.record, _results(workspace, stored.record)) for stored in records.chosen]
     compared = [run for run in runs if any("comparison" in one.row.tables for one in run[1])]
     tables = [
-        comparison(record, results, number, chosen, paper) for number, (record, results) in enumerate(compared, start=1)
+        comparison(record, results, number, chosen, paper, left_out(workspace, record))
+        for number, (record, results) in enumerate(compared, start=1)
     ]
-    parts = ablation(runs, len(tables) + 1, paper)
+    taken_apart = [record for record, results in runs if any("ablation" in one.row.tables for one in results)]
+    remarks = [line for record in taken_apart for line in left_out(workspace, record)]
+    parts = ablation(runs, len(tables) + 1, paper, remarks)
     tables += [parts] if parts else []
     tested = [one for record, results in runs for one in significance.compare(record, results, chosen)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         grids = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
-        text = _text(records, tables, tested, [caption for _, caption in grids], paper)
+        text = _text(workspace, records, tables, tested, [caption for _, caption in grids], paper)
         fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
         files = {
             "report.md": text,
@@ -98,6 +102,7 @@ def _results(workspace: Path, record: Record) -> list[Results]:
 
 
 def _text(
+    workspace: Path,
     records: Records,
     tables: Sequence[Table],
     tested: Sequence[significance.Comparison],
@@ -105,7 +110,7 @@ def _text(
     paper: bool,
 ) -> str:
     titles = {stored.record.protocol.dataset: stored.record.protocol.dataset_title for stored in records.chosen}
-    parts = ["# Results\n", _protocols(records, paper), *(markdown.write_table(table) for table in tables)]
+    parts = ["# Results\n", _protocols(workspace, records, paper), *(markdown.write_table(table) for table in tables)]
     if tested:
         parts.append(
             "**Significance.** Each method against no translation, paired over the test subjects: mean difference, "
@@ -115,16 +120,18 @@ def _text(
     return "\n".join([*parts, *figures])
 
 
-def _protocols(records: Records, paper: bool) -> str:
+def _protocols(workspace: Path, records: Records, paper: bool) -> str:
     """What was run, what was left out and what could not be read."""
     lines = []
     for stored in records.chosen:
         record, protocol = stored.record, stored.record.protocol
+        counts = load_prepared(workspace, record.faces) or protocol
         lines.append(
-            f"{protocol.dataset_title}: {protocol.summary()}; {protocol.subjects} subjects, {protocol.pairs} pairs, "
+            f"{protocol.dataset_title}: {protocol.summary()}; {counts.subjects} subjects, {counts.pairs} pairs, "
             f"splits {protocol.splits[:12]}; nferbench {record.nferbench}, {record.created:%Y-%m-%d %H:%M} "
             f"({stored.file}: {record.command})"
         )
+        lines += left_out(workspace, record)
         if paper and protocol.dataset in DATASETS and protocol.preset != "paper":
             lines.append(
                 f"{protocol.dataset_title}: the published values are of full training at 256 px; "

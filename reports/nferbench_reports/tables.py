@@ -124,9 +124,14 @@ class Table:
 
 
 def comparison(
-    record: Record, results: Sequence[Results], number: int, convention: Convention, beside_paper: bool
+    record: Record,
+    results: Sequence[Results],
+    number: int,
+    convention: Convention,
+    beside_paper: bool,
+    remarks: Sequence[str] = (),
 ) -> Table:
-    """Table 1 or 2: all methods on one dataset, recognition and image quality."""
+    """Table 1 or 2: all methods on one dataset, recognition and image quality; `remarks` come below its own."""
     protocol = record.protocol
     columns = (
         *_recognition_columns(protocol.dataset, "Performance"),
@@ -142,20 +147,22 @@ def comparison(
         )
         for result in _printed_order("comparison", [one for one in results if "comparison" in one.row.tables])
     ]
-    remarks = [_convention_remark(convention)]
+    said = [_convention_remark(convention)]
     known = protocol.dataset in paper.DATASETS
     if beside_paper and not known:
-        remarks.append("The paper has no numbers on this data set.")
+        said.append("The paper has no numbers on this data set.")
     elif beside_paper and convention != paper.CONVENTION:
-        remarks.append(
+        said.append(
             "The published PSNR and SSIM follow the other convention and are left out; "
             f"--convention {paper.CONVENTION} shows them."
         )
     caption = f"The compared methods on {protocol.dataset_title}."
-    return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, tuple(remarks))
+    return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, (*said, *remarks))
 
 
-def ablation(runs: Sequence[tuple[Record, Sequence[Results]]], number: int, beside_paper: bool) -> Table | None:
+def ablation(
+    runs: Sequence[tuple[Record, Sequence[Results]]], number: int, beside_paper: bool, remarks: Sequence[str] = ()
+) -> Table | None:
     """Table 3: the parts of the proposed method, two columns a dataset; None where no ablation row was run."""
     runs = [(record, [one for one in results if "ablation" in one.row.tables]) for record, results in runs]
     runs = [(record, results) for record, results in runs if results]
@@ -181,7 +188,8 @@ def ablation(runs: Sequence[tuple[Record, Sequence[Results]]], number: int, besi
     ]
     titles = " and ".join(record.protocol.dataset_title for record, _ in runs)
     known = beside_paper and any(record.protocol.dataset in paper.DATASETS for record, _ in runs)
-    return Table("ablation", number, f"Ablation study on {titles}.", tuple(columns), tuple(rows), known)
+    caption = f"Ablation study on {titles}."
+    return Table("ablation", number, caption, tuple(columns), tuple(rows), known, tuple(remarks))
 
 
 def long_frame(tables: Sequence[Table]) -> pd.DataFrame:

@@ -212,3 +212,27 @@ def test_what_was_noted_of_a_translation_stands_below_the_table(workspace: Any, 
     workspace.record([recognised(workspace, "s", "m", "gan", translation=translation)])
     text = write_report(workspace.root, tmp_path).text
     assert "| m [a] " in text and "- [a] as if in 0 to 1" in text
+
+
+def test_counts_are_those_of_the_prepared_faces_and_what_was_left_out_is_told(workspace: Any, tmp_path: Path) -> None:
+    counts = {"faces": 10, "pairs": 5, "subjects": 3, "listed": 16, "left_out": {"not an image": 4, "truncated": 2}}
+    faces = workspace.stage("faces", {}, **counts)
+    rows = [
+        recognised(workspace, "a", "none", "none"),
+        recognised(workspace, "a", "cond", "diffusion", tables=["ablation"]),
+    ]
+    workspace.record(rows, faces=faces)
+    report = write_report(workspace.root, tmp_path / "out")
+    left_out = "Tiny: 6 of 16 faces left out (4 not an image, 2 truncated); 5 of 6 listed pairs remain."
+    assert "; 3 subjects, 5 pairs, splits" in report.text
+    assert report.text.count(left_out) == 3  # in the header and below both tables
+    assert left_out in (tmp_path / "out" / "table-comparison-tiny.tex").read_text("utf-8")
+
+
+def test_counts_of_earlier_versions_and_of_none_are_those_that_were_listed(workspace: Any, tmp_path: Path) -> None:
+    workspace.record([recognised(workspace, "a", "none", "none")])
+    text = write_report(workspace.root, tmp_path / "a").text
+    assert "; 4 subjects, 6 pairs, splits" in text and "left out" not in text
+    faces = workspace.stage("faces", {}, faces=12, pairs=6, subjects=4, dropped=7)
+    workspace.record([recognised(workspace, "b", "none", "none")], faces=faces)
+    assert "left out" not in write_report(workspace.root, tmp_path / "b").text

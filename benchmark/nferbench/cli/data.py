@@ -26,6 +26,7 @@ from nferbench.cli.requests import default_jobs, settled, setup_of
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from nferbench.datasets.levels import Wanted
     from nferbench.workspace.stages import PrepareFaces
     from nferbench.workspace.store import Store
 
@@ -57,8 +58,9 @@ def data_verify(
 
     request = Request(dataset, ("none",), "none", preset, detector=detector, crop=crop, changes=tuple(change))
     settings, plugins = settled(request, plugin)
+    levels: Wanted = {"vis": settings.vis_levels, "nir": settings.nir_levels}
     root = data_roots(data_root, settings, plugins.datasets.items).get("dataset")
-    verdict = verify(settings.dataset, root, settings.size, settings.crop)
+    verdict = verify(settings.dataset, root, settings.size, settings.crop, settings.seed, settings.folds, levels)
     for line in verdict.lines:
         say(line)
     if verdict.sheet is not None:
@@ -99,7 +101,11 @@ def data_prepare(
     request = Request(dataset, ("none",), extra, preset, detector=detector, crop=crop, changes=tuple(change))
     settings, plugins = settled(request, plugin)
     roots = data_roots(data_root, settings, plugins.datasets.items)
-    by_role = {role: faces_stage(settings, role, roots, store)[0] for role in settings.sets()}
+    by_role = {}
+    for role in settings.sets():
+        by_role[role], listing = faces_stage(settings, role, roots, store)
+        for note in listing.notes:
+            say(f"note: {note}")
     stages = list(dict.fromkeys(by_role.values()))
     wanted = [stage for stage in stages if _missing(stage, store)]
     places = {stage: roots[role] for role, stage in by_role.items() if role in roots}
@@ -127,6 +133,7 @@ def data_landmarks(
 
     nferbench data landmarks oulu-casia --detector mesh --data-root DATA --set datasets.oulu-casia.frames=all
     """
+    from nferbench.datasets.depth import levelled
     from nferbench.datasets.detected import Detected
     from nferbench.faces.landmark_files import write_landmarks
     from nferbench.planning.plan import data_roots
@@ -138,6 +145,10 @@ def data_landmarks(
         raise UsageError("data landmarks needs a --detector that finds them (nferbench detectors lists all)")
     images = settings.dataset.inner
     root = data_roots(data_root, settings, plugins.datasets.items).get("dataset")
+    levels: Wanted = {"vis": settings.vis_levels, "nir": settings.nir_levels}
+    images, listing = levelled(images, images.listing(root), root, levels)
+    for note in listing.notes:
+        say(f"note: {note}")
     with typer.progressbar(length=1, label="finding faces", file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:

@@ -32,14 +32,17 @@ def amount(size: float) -> str:
 
 
 def headline(work: Work, states: Sequence[Status], fold: str) -> str:
-    """A run in one line."""
+    """A run in one line; people and pairs are those that are listed, or prepared where that is done."""
     to_run = sum(state.state != "done" for state in states)
     settings = work.settings
     count = len(work.rows[0].folds)
     whole = {"folds": "folds", "repeats": "random draws", "fixed": "fixed split" + "s" * (count > 1)}[work.division]
     folds = f"fold {fold} of {count}" if fold else f"{count} {whole}"
+    prepared = next((state.entry for state in states if state.stage == work.faces and state.entry), None)
+    counts = prepared.info["result"] if prepared else {}
+    subjects, pairs = counts.get("subjects", work.subjects), counts.get("pairs", work.pairs)
     return (
-        f"{settings.dataset.name} ({work.subjects} subjects, {work.pairs} pairs, {len(work.classes)} classes), "
+        f"{settings.dataset.name} ({subjects} subjects, {pairs} pairs, {len(work.classes)} classes), "
         f"{folds}, preset {settings.preset}, {settings.size} px: {len(states)} stages, {to_run} to run; "
         f"{work.trainings} network trainings instead of {work.trainings_unshared} without sharing"
     )

@@ -48,7 +48,7 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
     )
     settings = resolve(request, plugins)
     roots = data_roots(chosen.data_root, settings, plugins.datasets.items)
-    work = plan_work(settings, roots, store, lpips_identity(), only)
+    work = plan_work(settings, roots, store, lpips_identity(settings.size), only)
     stages = {"dataset": work.faces, "extra": work.extra}
     places = {stage: roots[role] for role, stage in stages.items() if stage is not None and role in roots}
     setup = setup_of(store, places, plugins, chosen.device, chosen.batch)

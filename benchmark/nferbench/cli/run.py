@@ -34,11 +34,13 @@ def run(
     from nferbench.planning.costs import estimate
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
+    from nferbench.planning.remaining import check_remaining, require_extra
     from nferbench.workspace.stages import Translate, key, readable
     from nferbench.workspace.store import open_workspace
 
     store = open_workspace(chosen.workspace)
     work, states, setup = planned(chosen, store)
+    check_remaining(work, store)
     found = leaks_of(work, setup.roots, store)
     place = setup.roots.get(key(work.faces))
     record = ""
@@ -55,8 +57,10 @@ def run(
         refuse(found)
 
     def guard() -> None:
-        """Once all faces are prepared: refuse leaks, or note what the stages that follow stand for."""
+        """Once all faces are prepared: refuse what cannot be tested, or note what the stages that follow stand for."""
         nonlocal record
+        check_remaining(work, store)
+        require_extra(work, store)
         leaks = leaks_of(work, setup.roots, store) or ()
         if not allow_leaks:
             refuse(leaks)

@@ -57,6 +57,7 @@ class Listing:
     faces: tuple[Face, ...]
     landmarks: int = 0  # points per face; 0 where the data set has none
     dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()  # how the files are read where that is not a matter of course, one line each
 
     def __post_init__(self) -> None:
         names = spelled_alike({face.subject for face in self.faces})

@@ -12,8 +12,10 @@ from typing import final
 from nferbench.contract.dataset import NEUTRAL, Dropped, Face, FaceDataset, Listing, Modality, Picture
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.people import spelled_alike
+from nferbench.contract.values import LATER
 from nferbench.datasets.labels import canonical, unknown
 from nferbench.datasets.left_out import counted
+from nferbench.datasets.levels import Levels
 from nferbench.datasets.pairing import contradictions, is_paired, partnered
 from nferbench.datasets.tree import images_below
 
@@ -34,6 +36,7 @@ class FolderDataset(FaceDataset):
     title: str = field(default="folder", compare=False)
     path: str = field(default="", compare=False)  # the folder that holds vis and nir; "" is the data root
     neutral: bool = True  # keep faces labelled neutral, as a seventh class
+    levels: Levels = field(default=Levels(), metadata={LATER: True})  # of files of more than 8 bits; found by planning
 
     def listing(self, root: Path | None) -> Listing:
         base = self.base(root)
@@ -77,7 +80,7 @@ class FolderDataset(FaceDataset):
     def load(self, face: Face, root: Path | None, size: int) -> Picture:
         from nferbench.datasets.images import luminance, read_image
 
-        pixels = read_image(self.base(root) / face.files[0])
+        pixels = read_image(self.base(root) / face.files[0], self.levels.of(face.modality))
         return Picture(luminance(pixels) if face.modality == "nir" else pixels)
 
     def base(self, root: Path | None) -> Path:

@@ -16,9 +16,10 @@ from nferbench.contract.values import LATER
 from nferbench.datasets.folder import FolderDataset, is_face_tree
 from nferbench.datasets.labels import unknown
 from nferbench.datasets.left_out import counted
+from nferbench.datasets.levels import Levels
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.datasets.sidecar import Sidecar, read_sidecar, sidecar_file
-from nferbench.datasets.table import USED, Row, inside, read_table
+from nferbench.datasets.table import USED, Row, inside, read_table, share_faults
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,7 @@ class ManifestDataset(FaceDataset):
     session: str = ""  # keep only rows with this value; "" keeps all
     light: str = ""  # as session
     view: str = ""  # as session
+    levels: Levels = field(default=Levels(), metadata={LATER: True})  # of files of more than 8 bits; found by planning
 
     def __post_init__(self) -> None:
         for name, least in (("last", 0), ("first", 0), ("stride", 1)):
@@ -82,7 +84,7 @@ class ManifestDataset(FaceDataset):
 
         base = self.base(root)
         image, *sides = (base / inside(base, file) for file in face.files)
-        pixels = read_image(image)
+        pixels = read_image(image, self.levels.of(face.modality))
         if face.modality == "nir":
             pixels = luminance(pixels)
         return Picture(pixels, read_landmarks(sides[0]) if sides else None, face.box)
@@ -116,6 +118,7 @@ class ManifestDataset(FaceDataset):
     def _checked(self, file: Path, base: Path, sidecar: Sidecar) -> tuple[list[Row], list[str]]:
         rows, faults = read_table(file, base, sidecar.aliases)
         used = [row for row in rows if row.modality in USED]
+        faults += share_faults(used)
         lines = {row.face.id: row.line for row in rows}
         faults += contradictions((row.face for row in used), where=lambda face: f"line {lines[face.id]}")
         for row in used if self._choice() else ():

@@ -7,7 +7,7 @@ import io
 import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -16,6 +16,7 @@ from typing import cast
 from nferbench.contract.dataset import Face, Modality
 from nferbench.contract.errors import DataError
 from nferbench.contract.people import plain, spelled_alike
+from nferbench.datasets.images import MIN_SIDE
 from nferbench.datasets.labels import canonical
 from nferbench.datasets.tree import name_fault
 
@@ -23,6 +24,8 @@ REQUIRED = ("path", "modality", "subject", "expression")
 OPTIONAL = ("pair", "sequence", "frame", "session", "light", "view", "split", "box", "landmarks")
 USED = ("vis", "nir")
 UNUSED = ("lwir", "mwir", "swir")  # allowed in a manifest, left out of the listing
+
+LARGEST_SHARE = 1.5  # a box in shares of the image may reach over its edge, and is still far from a box in pixels
 
 Box = tuple[float, float, float, float]
 
@@ -98,6 +101,19 @@ def _cells(header: list[str], values: list[str]) -> dict[str, str]:
     return dict.fromkeys(REQUIRED + OPTIONAL, "") | dict(zip(header, (value.strip() for value in values), strict=False))
 
 
+def share_faults(rows: Sequence[Row]) -> list[str]:
+    """One line where most boxes of a list are shares of the image from 0 to 1, as those of many detectors are."""
+    boxes = [(row.line, row.face.box) for row in rows if row.face.box]
+    shares = [(line, box) for line, box in boxes if max(map(abs, box)) <= LARGEST_SHARE]
+    if 2 * len(shares) <= len(boxes):
+        return []
+    line, box = shares[0]
+    return [
+        f"{len(shares)} of {len(boxes)} boxes are in 0-1, such as {' '.join(map(str, box))} on line {line}; "
+        "pixels of the upright image are due"
+    ]
+
+
 def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     data = file.read_bytes()
     try:
@@ -169,6 +185,8 @@ def _check_row(
         faults.append(str(error))
     if faults or split is None:
         return None, faults
+    if box and min(box[2] - box[0], box[3] - box[1]) < MIN_SIDE:
+        odd.append(f"its box has fewer than {MIN_SIDE} pixels a side")
     expression = canonical(cells["expression"], aliases)
     face = Face(
         id=files[0],

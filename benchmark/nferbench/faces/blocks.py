@@ -16,7 +16,7 @@ import numpy as np
 
 from nferbench.contract.dataset import Face, FaceDataset, Picture
 from nferbench.contract.errors import DataError, PluginError
-from nferbench.datasets.images import luminance
+from nferbench.datasets.images import MIN_SIDE, luminance
 from nferbench.faces.crops import Crop, median
 from nferbench.faces.geometry import Square, cut, moved
 from nferbench.faces.registration import apart, registered
@@ -106,7 +106,7 @@ def write_block(
         for face in group:
             try:
                 picture = dataset.load(face, root, size)
-                _check_picture(dataset, face, picture, landmarks)
+                check_picture(dataset, face, picture, landmarks)
                 located.append((face, picture, recipe(picture)))
             except DataError as error:
                 dropped[places[face.id]] = _told(error, face, root)
@@ -202,7 +202,19 @@ def _laid_on(
     return square, float(apart(moved(vis, shown, size)[None], moved(nir, own, size)[None])[0])
 
 
-def _check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks: int) -> None:
+def check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks: int) -> None:
+    """Hold a picture to the contract, and what says where its face is to the rule that files have.
+
+    Args:
+        dataset: what it was loaded from.
+        face: which one it is.
+        picture: what was loaded.
+        landmarks: points that the listing promises for each face.
+
+    Raises:
+        PluginError: pixels or landmarks are of another type or shape.
+        DataError: the box or the landmarks keep to fewer than `MIN_SIDE` pixels, as shares of the image do.
+    """
     if not isinstance(picture, Picture):
         raise PluginError(f"{dataset.name}: {face.id} loads as {type(picture).__name__}; it must be a Picture")
     pixels, points = picture.pixels, picture.landmarks
@@ -221,6 +233,12 @@ def _check_picture(dataset: FaceDataset, face: Face, picture: Picture, landmarks
         raise PluginError(
             f"{dataset.name}: {face.id} has landmarks of shape {points.shape}; the listing says ({landmarks}, 2)"
         )
+    due = f"fewer than {MIN_SIDE} pixels; pixels of the upright image are due, not shares of it"
+    if picture.box is not None and min(np.subtract(picture.box[2:], picture.box[:2])) < MIN_SIDE:
+        raise DataError(f"its box has a side of {due}")
+    known = points[np.isfinite(points).all(axis=1)] if points is not None else ()
+    if len(known) > 1 and np.ptp(known, axis=0).max() < MIN_SIDE:
+        raise DataError(f"its landmarks keep to {due}")
 
 
 def _is_box(box: object) -> bool:

@@ -15,7 +15,7 @@ from nferbench.contract import ibug
 from nferbench.contract.dataset import Dropped, Face, FaceDataset
 from nferbench.contract.errors import DataError, PluginError
 from nferbench.contract.printable import cell
-from nferbench.datasets.left_out import counted
+from nferbench.datasets.left_out import by_kind, counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.faces.blocks import BLOCK, Block, read_block, together, write_block
 from nferbench.faces.crops import crop_named
@@ -61,7 +61,8 @@ def prepare(
         smooth: crop all frames of a sequence by one square, the median of theirs.
 
     Returns:
-        Counts, ready for JSON: faces, vis, nir, pairs, subjects, expressions (by name), dropped, apart (see
+        Counts, ready for JSON: faces, vis, nir, pairs, subjects, expressions (by name), listed, left_out (of those
+        that were listed, by kind of reason), dropped (with those that were never listed), apart (see
         `nferbench.faces.registration.summary`).
 
     Raises:
@@ -111,10 +112,11 @@ def prepare(
         done += len(faces)
         progress(done, len(listed))
     kept.sort(key=lambda face: face.id)
-    dropped = [*listing.dropped, *sorted(unusable, key=lambda drop: drop.what)]
+    unusable.sort(key=lambda drop: drop.what)
     if is_paired(listed):
         kept, partnerless = partnered(kept)
-        dropped += partnerless
+        unusable += partnerless
+    dropped = [*listing.dropped, *unusable]
     if not kept:
         shutil.rmtree(out / BLOCKS)
         raise DataError(f"{dataset.name}: no face can be used: {'; '.join(counted(dropped)[:3]) or 'none is listed'}")
@@ -125,7 +127,14 @@ def prepare(
     _write_csv(out / "faces.csv", _COLUMNS, ([getattr(face, name) for name in _COLUMNS] for face in kept))
     _write_csv(out / "dropped.csv", ("what", "reason"), ((drop.what, drop.reason) for drop in dropped))
     shutil.rmtree(out / BLOCKS)
-    return {**_counts(kept), "dropped": len(dropped), "apart": distances}
+    left_out = by_kind(drop.reason for drop in unusable)
+    return {
+        **_counts(kept),
+        "listed": len(listed),
+        "left_out": left_out,
+        "dropped": len(dropped),
+        "apart": distances,
+    }
 
 
 def _check_listing(dataset: FaceDataset, faces: Sequence[Face]) -> None:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nferbench.contract.dataset import Face, FaceDataset
-from nferbench.contract.errors import DataError
+from nferbench.contract.errors import DataError, NferbenchError
 from nferbench.contract.ibug import POINTS
 from nferbench.contract.people import UNKNOWN, lookalikes
 from nferbench.contract.people import told as told_people
+from nferbench.datasets.depth import levelled
 from nferbench.datasets.labels import CLASSES
 from nferbench.datasets.left_out import counted
+from nferbench.datasets.levels import Wanted
 from nferbench.datasets.pairing import by_pair
-from nferbench.faces.blocks import crop_of
+from nferbench.faces.blocks import check_picture, crop_of
 from nferbench.faces.crops import crop_named
+from nferbench.faces.folds import check_folds, folds_of
 from nferbench.faces.geometry import Square, moved
 from nferbench.faces.registration import apart, registered, summary, told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+CLASS_TRIED = 24  # faces of a class, before it is given up
+FEWEST_FOLDS = 2
 CROPS_SHOWN = 24  # on a contact sheet, those of a pair side by side
 COLUMNS = 6
 SHOWN = 5  # subjects at either end of a list of counts
@@ -40,15 +46,28 @@ class Verdict:
     sheet: NDArray[np.uint8] | None  # (h, w, 3) RGB contact sheet; None where no crop could be made
 
 
-def verify(dataset: FaceDataset, root: Path | None, size: int, crop: str, seed: int = 0) -> Verdict:
+def verify(
+    dataset: FaceDataset,
+    root: Path | None,
+    size: int,
+    crop: str,
+    seed: int = 0,
+    folds: int = 5,
+    levels: Wanted = MappingProxyType({}),
+) -> Verdict:
     """List a data set, count, and crop some faces of it.
+
+    A set of both modalities is usable where it has pairs and can be divided into folds, one of VIS faces alone as an
+    extra set. Neither is where half of the faces that were tried cannot be cropped, or no face of a class.
 
     Args:
         dataset: what to look at.
         root: its data root.
         size: side of the crops in pixels.
         crop: name of a crop recipe.
-        seed: of the choice of faces on the sheet.
+        seed: of the folds, and of the choice of faces on the sheet.
+        folds: how many there shall be.
+        levels: black and white of files of more than 8 bits, as settings say.
 
     Raises:
         UsageError: no root, or nothing there looks like this data set.
@@ -57,20 +76,30 @@ def verify(dataset: FaceDataset, root: Path | None, size: int, crop: str, seed: 
         return Verdict((*problems, f"{dataset.title}: not usable, {len(problems)} problems"), False, None)
     listing = dataset.listing(root)
     findings = dataset.findings(listing, root)
+    dataset, listing = levelled(dataset, listing, root, levels)
     tried = _some(listing.faces, seed)
-    crops, failures = _crops(dataset, tried, root, size, crop)
-    serious = [finding.text for finding in findings if finding.serious]
+    crops, failures = _crops(dataset, tried, root, size, crop, listing.landmarks)
+    usable, lacking, notes = _purpose(listing.faces, folds, seed)
+    serious = [*(finding.text for finding in findings if finding.serious), *lacking]
     if listing.faces and not crops:
         serious.append("none of the faces that were tried could be cropped")
+    elif 2 * len(failures) >= len(tried):
+        serious.append(f"{len(failures)} of {len(tried)} faces that were tried could not be cropped")
+    serious += [
+        f"none of the {len(faces)} {faces[0].modality.upper()} faces of class `{faces[0].expression}` that were tried "
+        "could be cropped"
+        for faces in _untried(listing.faces, tried, crops)
+        if not any(_crops(dataset, [face], root, size, crop, listing.landmarks)[0] for face in faces)
+    ]
     lines = [
         *_counts(listing.faces),
-        *(f"note: {finding.text}" for finding in findings if not finding.serious),
+        *(f"note: {text}" for text in (*(one.text for one in findings if not one.serious), *listing.notes, *notes)),
         *_alike(listing.faces),
         *counted(listing.dropped),
         *(f"could not be cropped: {failure}" for failure in failures),
         *_apart(tried, crops, size),
         *(f"serious: {text}" for text in serious),
-        f"{dataset.title}: {'not usable as it is' if serious else 'usable'}; {len(crops)} of "
+        f"{dataset.title}: {'not usable as it is' if serious else usable}; {len(crops)} of "
         f"{len(tried)} faces that were tried could be cropped",
     ]
     sheet = _sheet([cropped.pixels for cropped in crops.values()], size) if crops else None
@@ -127,8 +156,43 @@ def _some(faces: Sequence[Face], seed: int) -> list[Face]:
     return [faces[index] for index in sorted(random.permutation(len(faces))[:CROPS_SHOWN])]
 
 
+def _purpose(faces: Sequence[Face], folds: int, seed: int) -> tuple[str, list[str], list[str]]:
+    """What some faces are usable for, what they lack for it, and what to note."""
+    modalities = {face.modality for face in faces}
+    if modalities == {"vis"}:
+        return "usable as an extra set", [], []
+    if "vis" not in modalities:
+        return "", ["there are NIR faces only; a data set needs VIS-NIR pairs, an extra set VIS faces"], []
+    if not any(len(group) == 2 for group in by_pair(faces).values()):
+        return (
+            "",
+            ["no VIS face has a NIR partner; a data set needs pairs, and only as an extra set this can serve"],
+            [],
+        )
+    try:
+        check_folds(faces, folds_of(faces, folds, seed))
+    except NferbenchError as error:
+        try:
+            check_folds(faces, folds_of(faces, FEWEST_FOLDS, seed))
+        except NferbenchError as worse:
+            return "", [str(worse)], []
+        return "usable", [], [f"{error} (--folds {FEWEST_FOLDS} would do)"]
+    return "usable", [], []
+
+
+def _untried(faces: Sequence[Face], tried: Sequence[Face], crops: Collection[str]) -> Iterator[list[Face]]:
+    """For each class and modality of which no face was cropped: some of its faces, those first that failed."""
+    groups: dict[tuple[str, str], list[Face]] = defaultdict(list)
+    known = set(tried)
+    for face in (*tried, *(face for face in faces if face not in known)):
+        groups[face.expression, face.modality].append(face)
+    for group in groups.values():
+        if not any(face.id in crops for face in group):
+            yield group[:CLASS_TRIED]
+
+
 def _crops(
-    dataset: FaceDataset, faces: Sequence[Face], root: Path | None, size: int, crop: str
+    dataset: FaceDataset, faces: Sequence[Face], root: Path | None, size: int, crop: str, landmarks: int
 ) -> tuple[dict[str, _Cropped], list[str]]:
     """What became of some faces: crops by id, and why others could not be cropped."""
     recipe = crop_named(crop)
@@ -136,6 +200,7 @@ def _crops(
     for face in faces:
         try:
             picture = dataset.load(face, root, size)
+            check_picture(dataset, face, picture, landmarks)
             square = recipe(picture)
             crops[face.id] = _Cropped(crop_of(face, picture, square, size), square, picture.landmarks)
         except DataError as error:

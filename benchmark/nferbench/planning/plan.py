@@ -15,9 +15,11 @@ from nferbench.contract.people import lookalikes, told
 from nferbench.contract.translator import Translator
 from nferbench.datasets.fingerprint import fingerprint
 from nferbench.datasets.left_out import counted
+from nferbench.datasets.levels import Wanted
 from nferbench.datasets.pairing import is_paired
 from nferbench.faces.crops import ALL_POINTS
 from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint, subjects_of
+from nferbench.planning.levelling import remembered
 from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Row, Settings, TableName
 from nferbench.workspace.stages import (
     HeldOut,
@@ -135,7 +137,7 @@ def plan_work(
     called = _called(settings)
     notes = [*settings.notes, *check_folds(listing.faces, divisions)]
     folds = tuple(HeldOut(fold.index, split(listing.faces, fold).test) for fold in divisions)
-    notes += _dropped(called["dataset"], listing.dropped)
+    notes += [*_dropped(called["dataset"], listing.dropped), *listing.notes]
     if settings.without_extra == UNNAMED:
         notes.append(
             "no extra set was named, so no method gets an accuracy or F1; add --extra SET, the VIS set that is "
@@ -152,7 +154,7 @@ def plan_work(
     if settings.extra is not None:
         extra, extra_listing = faces_stage(settings, "extra", roots, store)
         listings[extra] = extra_listing
-        notes += _dropped(called["extra"], extra_listing.dropped)
+        notes += [*_dropped(called["extra"], extra_listing.dropped), *extra_listing.notes]
         usable = [face for face in extra_listing.faces if face.expression in classes]
         extra_modalities = {face.modality for face in usable}
         if "vis" not in extra_modalities:
@@ -205,6 +207,8 @@ def faces_stage(
         raise DataError(f"{dataset.name} has no usable faces{f' under {root}' if root else ''}; see its documentation")
     cache = store.workspace / "cache" / "hashes.json"
     content = fingerprint(listing, root, cache, sequences=settings.smooth)
+    levels: Wanted = {"vis": settings.vis_levels, "nir": settings.nir_levels}
+    dataset, listing = remembered(dataset, listing, root, content, levels, store)
     if settings.crop in ALL_POINTS:
         ibug.require(listing.landmarks, f"crop '{settings.crop}'", dataset.name)
     register = settings.register and role == "dataset" and is_paired(listing.faces)

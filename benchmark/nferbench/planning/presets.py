@@ -23,6 +23,8 @@ SETTINGS: Mapping[str, int | str | bool] = {
     "crop": "given",
     "register": False,
     "smooth": False,
+    "vis_levels": "",
+    "nir_levels": "",
     "detector": "given",
     "fer": "resnet18",
 }

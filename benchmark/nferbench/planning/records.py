@@ -72,6 +72,7 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
             "place": digest(str(place))[:8] if place else "",
         },
         "faces": _reference(work.faces, store),
+        "extra_faces": _reference(work.extra, store),
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
+from nferbench.datasets.levels import Range, parsed
 from nferbench.planning.checks import check_name, check_text, check_translator
 from nferbench.planning.naming import Named, named, registered
 from nferbench.planning.plugins import METHOD_WORDS, Plugins, Table
@@ -58,6 +59,8 @@ class Settings:
     crop: str  # crop recipe, see `nferbench.faces.crops`
     register: bool  # whether NIR faces of the data set are laid on their VIS faces, see `nferbench.faces.registration`
     smooth: bool  # whether the frames of a sequence are cropped alike, see `nferbench.faces.crops`
+    vis_levels: Range | None  # black and white of VIS files of more than 8 bits; None leaves that to the files
+    nir_levels: Range | None  # those of NIR files
     detector: FaceDetector | None  # finds the faces of both data sets; None takes them where the data say
     dataset: FaceDataset
     extra: FaceDataset | None  # the VIS set that is translated for training; None leaves recognition out
@@ -124,6 +127,9 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         problems.append(f"folds must be at least 2, not {values['folds']}")
     if isinstance(values["size"], int) and not 16 <= values["size"] <= 1024:
         problems.append(f"size must be 16 to 1024 pixels, not {values['size']}")
+    for name in ("vis_levels", "nir_levels"):
+        if isinstance(values[name], str):
+            values[name] = _try(problems, parsed, values[name], name)
     if values["division"] not in DIVISIONS:
         problems.append(f"unknown division '{values['division']}'; known: {', '.join(DIVISIONS)}")
     if values["crop"] not in CROPS:
@@ -162,7 +168,8 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         problems += ineffective([path for name in SECTIONS for path in paths(changes.get(name, {}), name)], used)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
-    sizes = {name: values[name] for name in ("size", "folds", "division", "seed", "crop", "register", "smooth")}
+    own = ("size", "folds", "division", "seed", "crop", "register", "smooth", "vis_levels", "nir_levels")
+    sizes = {name: values[name] for name in own}
     return Settings(
         preset=settled.label,
         dataset=dataset,

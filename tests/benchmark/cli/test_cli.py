@@ -113,6 +113,15 @@ def test_a_report_comes_from_what_is_stored(finished: Path) -> None:
     assert list((finished / "report").glob("*.png"))
 
 
+def test_faces_too_small_for_lpips_keep_their_other_scores(tmp_path: Path) -> None:
+    bench(tmp_path, "none", "--set", "size=16", "--allow-leaks")  # discs of 16 px are much alike
+    for file in tmp_path.glob("quality/*/scores.csv"):
+        for row in csv.DictReader(file.open()):
+            assert row["lpips"] == "" and float(row["psnr"]) > 0 and float(row["ssim"]) > -1
+    said = run("report", "--workspace", str(tmp_path))
+    assert "none of 2 folds: no LPIPS: its network needs faces of at least 31 px, these have 16" in said
+
+
 def test_results_depend_neither_on_batch_nor_order_nor_workers(finished: Path, tmp_path: Path) -> None:
     bench(tmp_path, "toy-regression,none", "--batch", "3", "--jobs", "1")
     assert numbers(tmp_path) == numbers(finished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from nferbench.contract.errors import UsageError
 from nferbench.datasets.manifest import dataset_from_path
 from nferbench.faces.folds import folds_of, split, splits_fingerprint
+from nferbench.faces.prepared import read_prepared
 from nferbench.faces.verify import CROPS_SHOWN, verify
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
@@ -57,6 +59,95 @@ def test_a_copy_of_which_no_face_can_be_cropped_is_not_usable(tmp_path: Path) ->
     verdict = verify(dataset_from_path(tmp_path), tmp_path, 16, "given")
     assert not verdict.usable and verdict.sheet is None
     assert "serious: none of the faces that were tried could be cropped" in verdict.lines
+
+
+def manifest(root: Path, people: int, columns: str = "path,modality,subject,expression,pair") -> Path:
+    """A manifest of a tree, without the columns that are not wanted."""
+    rows = [columns]
+    for file in sorted(tree(root, people).rglob("*.png")):
+        modality, person, expression, _ = file.relative_to(root).parts
+        cells = (str(file.relative_to(root)), modality, person, expression, f"{person}-{expression}")
+        rows.append(",".join(cells[: columns.count(",") + 1]))
+    (root / "manifest.csv").write_text("\n".join(rows))
+    return root
+
+
+def verdict_of(root: Path) -> tuple[bool, str]:
+    verdict = verify(dataset_from_path(root), root, 16, "given")
+    return verdict.usable, "\n".join(verdict.lines)
+
+
+def test_a_set_without_a_pair_is_not_usable(tmp_path: Path) -> None:
+    usable, said = verdict_of(manifest(tmp_path, 5, "path,modality,subject,expression"))
+    assert not usable and "serious: no VIS face has a NIR partner; a data set needs pairs" in said
+    assert "not usable as it is" in said.splitlines()[-1]
+
+
+def test_a_set_of_one_modality_says_what_it_is_usable_for(tmp_path: Path) -> None:
+    shutil.rmtree(tree(tmp_path / "vis-only") / "nir")
+    usable, said = verdict_of(tmp_path / "vis-only")
+    assert usable and "vis-only: usable as an extra set; " in said
+    shutil.rmtree(tree(tmp_path / "nir-only") / "vis")
+    usable, said = verdict_of(tmp_path / "nir-only")
+    assert not usable and "serious: there are NIR faces only" in said
+
+
+def test_half_of_the_faces_failing_is_not_usable(tmp_path: Path) -> None:
+    for file in (tree(tmp_path, 5) / "vis").rglob("*.png"):
+        if file.parts[-3] in ("p0", "p1"):
+            file.write_bytes(b"")
+    assert verdict_of(tmp_path)[0]
+    for file in (tmp_path / "nir").rglob("*.png"):
+        if file.parts[-3] in ("p2", "p3", "p4"):
+            file.write_bytes(b"")
+    usable, said = verdict_of(tmp_path)
+    assert not usable and "serious: 10 of 20 faces that were tried could not be cropped" in said
+
+
+def test_a_class_without_a_face_that_decodes_is_not_usable(tmp_path: Path) -> None:
+    files = sorted((tree(tmp_path, 20) / "vis").rglob("anger/*.png"))
+    for file in files[1:]:
+        file.write_text("<html>")
+    assert verdict_of(tmp_path)[0]  # one is left, and is found
+    files[0].write_text("<html>")
+    usable, said = verdict_of(tmp_path)
+    assert not usable and "VIS faces of class `anger` that were tried could be cropped" in said
+
+
+def test_people_and_classes_must_make_folds(tmp_path: Path) -> None:
+    usable, said = verdict_of(tree(tmp_path / "four", 4))
+    assert usable and "note: 4 subjects cannot make 5 folds" in said and "(--folds 2 would do)" in said
+    usable, said = verdict_of(tree(tmp_path / "one", 1))
+    assert not usable and "serious: one subject cannot make 2 folds" in said
+    for file in tree(tmp_path / "class", 5).glob("*/*/anger"):
+        shutil.rmtree(file)
+    usable, said = verdict_of(tmp_path / "class")
+    assert not usable and "serious: only 'happiness' occurs" in said
+
+
+def test_verify_says_how_deep_files_are_read(tmp_path: Path) -> None:
+    for file in (tree(tmp_path) / "nir").rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(file).convert("L")).astype(np.uint16) << 4).save(file)
+    usable, said = verdict_of(tmp_path)
+    assert usable and "NIR files of more than 8 bits use 12: 0 becomes black and 4095 white" in said
+
+
+def test_plan_and_prepare_say_how_deep_files_are_read_and_take_other_levels(tmp_path: Path) -> None:
+    data = tree(tmp_path / "deep")
+    for file in (data / "nir").rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(file).convert("L")).astype(np.uint16) << 4).save(file)
+    options = ("--dataset", str(data), "--extra", "none", "--preset", "quick", "--workspace", str(tmp_path / "runs"))
+    for command in (("plan", "--methods", "none", "--folds", "2", "--splits"), ("data", "prepare")):
+        assert "note: deep: NIR files of more than 8 bits use 12: 0 becomes" in run(*command, *options)
+    said = run("data", "prepare", *options, "--set", "nir_levels=0-8191")
+    assert "0 becomes black and 8191 white, as set" in said
+    bright, dark = sorted((tmp_path / "runs" / "faces").iterdir(), key=lambda folder: -nir_mean(folder))
+    assert abs(nir_mean(bright) / nir_mean(dark) - 2) < 0.02
+
+
+def nir_mean(folder: Path) -> float:
+    prepared = read_prepared(folder)
+    return float(prepared.images[[face.modality == "nir" for face in prepared.faces]].mean())
 
 
 def test_every_problem_of_a_manifest_is_listed(tmp_path: Path) -> None:

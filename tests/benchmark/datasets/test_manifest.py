@@ -405,3 +405,22 @@ def test_a_sequence_is_one_however_its_person_is_spelled(write: Write, tmp_path:
     dataset = replace(write(*rows, header=header), last=1)
     assert ids(dataset.listing(tmp_path)) == ["1.png"]
     assert len({face.sequence for face in replace(dataset, last=0).listing(tmp_path).faces}) == 1
+
+
+BOXED = "path,modality,subject,expression,pair,box"
+
+
+def test_boxes_in_shares_of_the_image_are_refused(write: Write, tmp_path: Path) -> None:
+    rows = [f"vis/{n}.png,vis,P{n},happy,,{box}" for n, box in enumerate(("0.2 0.25 0.75 1.02", "-0.1 0 0.9 0.8"))]
+    dataset = write(*rows, "vis/9.png,vis,P9,happy,,0 0 6 6", header=BOXED)
+    said = refusal(dataset, tmp_path)
+    assert "2 of 3 boxes are in 0-1, such as 0.2 0.25 0.75 1.02 on line 2; pixels of the upright image are due" in said
+    assert any("boxes are in 0-1" in line for line in dataset.problems(tmp_path))
+
+
+def test_a_tiny_box_among_good_ones_is_left_out_and_counted(write: Write, tmp_path: Path) -> None:
+    boxes = ("0 0 6 6", "1 1 4.5 5", "0.1 0.1 0.9 0.9", "1 0 8 6")
+    rows = [f"vis/{n}.png,vis,P{n},happy,,{box}" for n, box in enumerate(boxes)]
+    listing = write(*rows, header=BOXED).listing(tmp_path)
+    assert ids(listing) == ["vis/0.png", "vis/3.png"]
+    assert counted(listing.dropped) == ["2 left out: its box has fewer than 4 pixels a side (such as vis/1.png)"]

@@ -93,6 +93,8 @@ def test_counts_and_progress_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
         "pairs": 4,
         "subjects": 2,
         "expressions": {"anger": 4, "fear": 4},
+        "listed": 8,
+        "left_out": {},
         "dropped": 1,
         "apart": None,
     }
@@ -220,7 +222,7 @@ def test_a_picture_that_is_the_face_is_not_cropped_again(tmp_path: Path) -> None
     np.testing.assert_array_equal(result.images[0], pixels)
 
 
-@pytest.mark.parametrize("box", [(100, 100, 120, 120), (-1e9, -1e9, 1e9, 1e9), (-16, 0, 4, 20), (0, 0, 1e-9, 1e9)])
+@pytest.mark.parametrize("box", [(100, 100, 120, 120), (-1e9, -1e9, 1e9, 1e9), (-16, 0, 4, 20), (0, 0, 4, 1e9)])
 def test_a_face_whose_box_is_elsewhere_is_left_out(tmp_path: Path, box: tuple[float, float, float, float]) -> None:
     def draw(face: Face, size: int) -> Picture:
         return Picture(gradient(20, 20) * 10, box=box if face.subject == "P1" else None)
@@ -406,3 +408,32 @@ def test_real_photographs_are_prepared_in_pairs(shared: Path, tmp_path: Path) ->
     images = result.images[nir]
     assert (images[..., 0] == images[..., 1]).all() and (images[..., 0] == images[..., 2]).all()
     assert (result.images[vis][..., 0] != result.images[vis][..., 2]).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("what", ["box", "landmarks"])
+@pytest.mark.parametrize("crop", ["given", "none"])
+def test_boxes_and_landmarks_in_shares_of_the_image_are_left_out_whoever_read_them(
+    tmp_path: Path, what: str, crop: str
+) -> None:
+    def draw(face: Face, size: int) -> Picture:
+        scale = 1 if face.subject == "P1" else 20
+        points = np.linspace((0.2, 0.3), (0.8, 0.9), 68, dtype=np.float32) * scale
+        where = {"box": (0.1 * scale, 0.1 * scale, 0.9 * scale, 0.9 * scale)} if what == "box" else {}
+        return Picture(gradient(20, 20) * 10, landmarks=points if what == "landmarks" else None, **where)
+
+    dataset = Drawn(two_people(), draw, 68 if what == "landmarks" else 0)
+    assert {face.subject for face in prepared(dataset, tmp_path, crop=crop).faces} == {"P2"}
+    assert all(
+        "fewer than 4 pixels; pixels of the upright image are due" in told for told in reasons(tmp_path).values()
+    )
+
+
+def test_what_was_left_out_of_the_listed_faces_is_counted_by_kind(tmp_path: Path) -> None:
+    def draw(face: Face, size: int) -> Picture:
+        if face.id == "vis/P1/fear":
+            raise DataError("cannot be decoded (broken data stream); is the copy complete?")
+        return noise(face, size)
+
+    counts = prepare(Drawn(two_people(), draw, dropped=(Dropped("x", "why"),)), None, 8, "given", tmp_path, silent)
+    assert (counts["listed"], counts["faces"], counts["dropped"]) == (8, 6, 3)
+    assert counts["left_out"] == {"cannot be decoded": 1, "no vis partner": 1}

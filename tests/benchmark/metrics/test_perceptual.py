@@ -100,7 +100,12 @@ def test_the_network_is_frozen() -> None:
 
 @needs_weights
 def test_the_identity_names_the_metric_and_no_path() -> None:
-    assert lpips_identity() == "lpips-0.1-alexnet-7be5be79"
+    assert lpips_identity(64) == "lpips-0.1-alexnet-7be5be79"
+
+
+def test_faces_too_small_for_the_network_are_a_reason_before_anything_is_scored() -> None:
+    assert lpips_identity(30) == "no LPIPS: its network needs faces of at least 31 px, these have 30"
+    assert "needs faces" not in lpips_identity(31)
 
 
 @pytest.mark.parametrize("name", ["alexnet", "lpips-heads"])
@@ -112,7 +117,7 @@ def test_without_weights_there_is_a_reason_and_no_metric(
 
     monkeypatch.setattr(perceptual, "find", missing)
     monkeypatch.setattr(perceptual, "require", lambda wanted: weights.require(wanted, tmp_path))
-    reason = lpips_identity()
+    reason = lpips_identity(64)
     assert reason.startswith("no LPIPS: ")
     assert "pip install" in reason
     assert str(tmp_path) not in reason

