@@ -6,16 +6,15 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from nferbench.contract.errors import DataError, NferbenchError, UsageError
+from nferbench.contract.errors import NferbenchError, UsageError
 from nferbench.engine.worker import Setup, die_with
 from nferbench.planning.costs import Preflight
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
-from nferbench.workspace.files import read_json, write_json
+from nferbench.workspace.files import read_cache, write_cache
 from nferbench.workspace.stages import KINDS
 from nferbench.workspace.store import Store
 
@@ -65,19 +64,13 @@ def preflight(
         process.kill()
         process.join()
     if timed:
-        with suppress(OSError):  # a workspace that can only be read
-            path = store.workspace / "cache" / "seconds.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, result.seconds)
+        write_cache(store.workspace / "cache" / "seconds.json", result.seconds)
     return result
 
 
 def _known(store: Store) -> dict[str, float]:
     """Seconds per unit by cost key: what finished stages took, else what an earlier preflight measured."""
-    try:
-        stored = read_json(store.workspace / "cache" / "seconds.json")
-    except (FileNotFoundError, DataError):
-        stored = {}
+    stored = read_cache(store.workspace / "cache" / "seconds.json")
     known = {name: float(value) for name, value in stored.items() if type(value) in (int, float) and value >= 0}
     for kind in KINDS:
         for entry in store.entries(kind):

@@ -10,7 +10,7 @@ from nferbench.contract.values import digest
 from nferbench.faces.leaks import RULE, find_leaks
 from nferbench.faces.prepared import read_prepared
 from nferbench.planning.plan import Work
-from nferbench.workspace.files import read_json, write_json
+from nferbench.workspace.files import read_cache, write_cache
 from nferbench.workspace.stages import key
 from nferbench.workspace.store import Store
 
@@ -37,8 +37,7 @@ def leaks_of(work: Work, roots: Mapping[str, Path], store: Store) -> tuple[str, 
         tests = [cell.recognition.fold.test for cell in work.rows[0].folds if cell.recognition is not None]
         found = find_leaks(faces, tests, extra[0] if extra else None, same_people=same_people)
         known[question] = [str(leak) for leak in found]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, known)
+        write_cache(path, known)
     return tuple(known[question])
 
 
@@ -77,12 +76,8 @@ def _one_collection(work: Work, roots: Mapping[str, Path]) -> bool:
 
 def _read(path: Path) -> dict[str, list[str]]:
     """Earlier answers; what does not have their form is asked anew."""
-    try:
-        known = read_json(path)
-    except (FileNotFoundError, DataError):
-        return {}
     return {
         question: answer
-        for question, answer in known.items()
+        for question, answer in read_cache(path).items()
         if isinstance(answer, list) and all(isinstance(line, str) for line in answer)
     }

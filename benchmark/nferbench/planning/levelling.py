@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from nferbench.contract.dataset import FaceDataset, Listing
 from nferbench.contract.values import digest
 from nferbench.datasets.depth import levelled, values_in
 from nferbench.datasets.levels import MODALITIES, Found, Levels, Values, Wanted, with_levels
-from nferbench.workspace.files import write_json
+from nferbench.workspace.files import read_cache, write_cache
 from nferbench.workspace.store import Store
 
 RULE = 1  # raise it when the same files shall be looked through again
@@ -25,22 +24,13 @@ def remembered(
         return levelled(dataset, listing, root, wanted)
     path = store.workspace / "cache" / "levels.json"
     question = digest([RULE, content])
-    known = _read(path)
+    known = read_cache(path)
     found = _found(known.get(question))
     if found is None:
         found = values_in(listing.faces, base)
         known[question] = {name: values and [values.low, values.high, values.top] for name, values in found.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, known)
+        write_cache(path, known)
     return levelled(dataset, listing, root, wanted, found)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 def _found(stored: Any) -> Found | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from torch import Tensor, nn
@@ -93,12 +92,12 @@ def read_state(weights: str, file: str, sha256: str) -> tuple[dict[str, Tensor],
     Raises:
         UsageError: nothing is there, it is another file, or it is no state dict.
     """
-    from nferbench.weights import load, require
+    from nferbench.weights import expanded, load, require
 
     if weights == "imagenet":
         found = require("resnet18")
         return load(found), str(found.path)
-    path = Path(file).expanduser()
+    path = expanded(file)
     if not path.is_file():
         raise UsageError(f"resnet18: no weights at '{file}'; set file to a state dict, or weights to imagenet or null")
     with path.open("rb") as stream:

@@ -1,6 +1,15 @@
 """Weight files made by others: which are known, where they are looked for, how they are read. Never downloaded."""
 
 from nferbench.weights.reading import load
-from nferbench.weights.searching import Found, Missing, cache_directory, find, hub_directory, inventory, require
+from nferbench.weights.searching import (
+    Found,
+    Missing,
+    cache_directory,
+    expanded,
+    find,
+    hub_directory,
+    inventory,
+    require,
+)
 
-__all__ = ["Found", "Missing", "cache_directory", "find", "hub_directory", "inventory", "load", "require"]
+__all__ = ["Found", "Missing", "cache_directory", "expanded", "find", "hub_directory", "inventory", "load", "require"]

@@ -86,7 +86,7 @@ def require(name: str, given: Path | None = None) -> Found:
 def hub_directory() -> Path:
     """Where torch.hub keeps checkpoints, found without torch."""
     if home := os.environ.get("TORCH_HOME"):
-        return Path(home).expanduser() / "hub" / "checkpoints"
+        return expanded(home) / "hub" / "checkpoints"
     return _cache_home() / "torch" / "hub" / "checkpoints"
 
 
@@ -97,7 +97,7 @@ def cache_directory() -> Path:
 
 def _places(file: WeightFile) -> Iterator[tuple[str, Path]]:
     if own := os.environ.get("NFERBENCH_WEIGHTS"):
-        yield "NFERBENCH_WEIGHTS", Path(own).expanduser()
+        yield "NFERBENCH_WEIGHTS", expanded(own)
     yield "torch hub", hub_directory()
     yield "nferbench cache", cache_directory()
     name, _, folder = file.package.partition("/")
@@ -120,6 +120,14 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
     """The checksum of a file; its size and time are part of the question, so that a new file is read anew."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def expanded(path: str) -> Path:
+    """A path whose ~ is the home directory; for a user without one, as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _cache_home() -> Path:

@@ -7,10 +7,13 @@ import itertools
 import json
 import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nferbench.contract.errors import DataError
+from nferbench.contract.values import digest
 
 
 def file_name(name: str) -> str:
@@ -42,6 +45,23 @@ def write_json(path: Path, data: object) -> None:
     """Write JSON so that a reader finds the old file or the new one, never half of one."""
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode(errors="backslashreplace"))  # for bytes of paths that are not UTF-8; \udc80 is JSON
+
+
+def read_cache(path: Path) -> dict[str, Any]:
+    """What `write_cache` wrote; empty where there is nothing, or where it is not what was written."""
+    try:
+        stored = read_json(path)
+    except (FileNotFoundError, DataError):
+        return {}
+    content = stored.get("content")
+    return content if isinstance(content, dict) and stored.get("sha256") == digest(content) else {}
+
+
+def write_cache(path: Path, content: Mapping[str, Any]) -> None:
+    """Keep answers that can be found anew, with their checksum; a workspace that can only be read goes without."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"sha256": digest(content), "content": content})
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -108,6 +108,9 @@ def test_a_user_without_a_home_has_caches_all_the_same(monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "expanduser", nowhere)
     assert searching.cache_directory().is_relative_to(tempfile.gettempdir())
     assert isinstance(find("vgg19"), Found | Missing)
+    for name in ("TORCH_HOME", "NFERBENCH_WEIGHTS"):
+        monkeypatch.setenv(name, "~/weights")
+    assert isinstance(find("vgg19"), Found | Missing)
 
 
 def test_unknown_weights_are_an_error_with_the_nearest_name(home: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.planning.plugins import import_file
 from nferbench.workspace.entries import verify
-from nferbench.workspace.files import write_json
+from nferbench.workspace.files import read_cache, write_cache, write_json
 from nferbench.workspace.locks import HeldError
 from nferbench.workspace.stages import PrepareFaces, key
 from nferbench.workspace.store import Store, open_workspace, read_workspace
@@ -182,6 +182,20 @@ def test_a_cut_off_commit_with_a_flipped_bit_is_not_adopted(tmp_path: Path) -> N
     path.rename(tmp_path / "partial" / key(stage()))
     (tmp_path / "partial" / key(stage()) / "data.txt").write_text("twelve bites")
     assert store.adopt(stage()) is None and store.find(stage()) is None
+
+
+@pytest.mark.parametrize(
+    "odd", ["[1]", "{", '{"content": {"a": 1}, "sha256": "0"}', '{"content": [], "sha256": ""}', "9" * 9]
+)
+def test_a_cache_that_is_not_what_was_written_says_nothing(tmp_path: Path, odd: str) -> None:
+    path = tmp_path / "cache" / "a.json"
+    assert read_cache(path) == {}
+    write_cache(path, {"a": 1.5, "b": [1, None]})
+    assert read_cache(path) == {"a": 1.5, "b": [1, None]}
+    path.write_text(path.read_text().replace("1.5", "1.6"))
+    assert read_cache(path) == {}
+    path.write_text(odd)
+    assert read_cache(path) == {}
 
 
 def test_nothing_is_created_by_looking(tmp_path: Path) -> None:
