@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from nferbench.planning.code import code_of, foreign
+from nferbench.planning.code import foreign
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
 from nferbench.workspace.unfinished import Unfinished
@@ -30,4 +30,4 @@ class Context:
 
     def unfinished(self, stage: Stage) -> Unfinished:
         """What an earlier attempt at a stage left."""
-        return self.store.unfinished(stage, foreign(code_of(stage)))
+        return self.store.unfinished(stage, foreign(stage))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from nferbench.contract.errors import unknown
-from nferbench.planning.code import code_of, has_changed
+from nferbench.planning.code import has_changed
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
 from nferbench.workspace.stages import Stage, Translate
@@ -44,9 +44,7 @@ def changed_code(work: Work, states: Sequence[Status]) -> list[str]:
     changed = {
         stage
         for stage, entry in entries.items()
-        if entry is not None
-        and (earlier := entry.info.get("made_with", {}).get("code"))
-        and has_changed(code_of(stage), earlier)
+        if entry is not None and has_changed(stage, entry.info.get("made_with", {}).get("code"))
     }
     counts = {name: len(changed.intersection(stages)) for name, stages in _named(work).items()}
     return [

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nferbench.workspace.stages import Stage
 
@@ -17,29 +18,44 @@ CORE = "nferbench"  # whoever changes what it computes raises the version of a s
 OURS = "nferbench_methods"
 
 
-def code_of(stage: Stage) -> dict[str, str]:
-    """Fingerprints of the modules that define the values of a stage, by name, each with what it imports of its package.
+def code_of(stage: Stage) -> dict[str, Any]:
+    """The code behind the values of a stage; empty for stages of the core alone.
 
-    They can be compared where they were made by one version of Python, which "python" gives. Empty for stages of the
-    core alone.
+    Returns:
+        python: its version, since fingerprints of two versions cannot be compared.
+        modules: fingerprints of the modules that define the values, by name, each with what it imports of its package.
+        sources: checksums of all these files as they are, by name of the module.
     """
-    found = {name: _fingerprint(name) for name in sorted(_modules(stage))}
-    return {**found, "python": _version()} if found else {}
+    names = sorted(_modules(stage))
+    if not names:
+        return {}
+    reached = sorted(set().union(*(_reached(name) for name in names)))
+    return {
+        "python": _version(),
+        "modules": {name: _fingerprint(name) for name in names},
+        "sources": {name: _source(name) for name in reached},
+    }
 
 
-def foreign(code: dict[str, str]) -> str:
-    """One text for the code of a stage that is not ours; "" where all of it is.
+def foreign(stage: Stage) -> str:
+    """The code of a stage that is not ours, as one text; "" where all of it is.
 
     Ours may change without its results changing, and raises its versions where they do; of others nothing is known.
     """
-    return " ".join(f"{name} {mark}" for name, mark in code.items() if name.partition(".")[0] not in (OURS, "python"))
+    names = sorted(name for name in _modules(stage) if name.partition(".")[0] != OURS)
+    return " ".join(f"{name} {_fingerprint(name)}" for name in names)
 
 
-def has_changed(code: object, earlier: object) -> bool:
-    """Whether two answers of `code_of` can be compared and differ; what is no such answer cannot be compared."""
-    if not isinstance(code, dict) or not isinstance(earlier, dict) or not earlier:
+def has_changed(stage: Stage, earlier: object) -> bool:
+    """Whether a stage was done by other code than there is; what is no answer of `code_of` cannot be compared."""
+    if not isinstance(earlier, dict) or earlier.get("python") != _version():
         return False
-    return code.get("python") == earlier.get("python") and code != earlier
+    sources, modules = earlier.get("sources"), earlier.get("modules")
+    if not isinstance(sources, dict) or not isinstance(modules, dict) or not modules:
+        return False
+    if set(modules) == _modules(stage) and all(_source(str(name)) == mark for name, mark in sources.items()):
+        return False  # the same files import the same files and say the same
+    return bool(code_of(stage).get("modules") != modules)
 
 
 @cache
@@ -61,20 +77,40 @@ def _version() -> str:
 
 @cache
 def _fingerprint(module: str) -> str:
-    """Of a module and all that it imports of its own package, wherever in the file."""
-    reached: dict[str, str] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name not in reached and (file := _file(name)) is not None:
-            reached[name], imported = _said(name, file)
-            waiting += imported
-    return hashlib.sha256("\0".join(reached[name] for name in sorted(reached)).encode()).hexdigest()[:16]
+    """Of what a module and all that it reaches say."""
+    said = "\0".join(_said(name)[0] for name in _reached(module))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 @cache
-def _said(module: str, file: Path) -> tuple[str, tuple[str, ...]]:
+def _reached(module: str) -> tuple[str, ...]:
+    """A module and all that it imports of its own package, wherever in the file, sorted."""
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and _file(name) is not None:
+            reached.add(name)
+            waiting += _said(name)[1]
+    return tuple(sorted(reached))
+
+
+@cache
+def _source(module: str) -> str:
+    """The checksum of a module's file; "" where there is none."""
+    file = _file(module)
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file else ""
+    except OSError:
+        return ""
+
+
+@cache
+def _said(module: str) -> tuple[str, tuple[str, ...]]:
     """What a module says, as a hash, and which modules of its package it may import."""
+    file = _file(module)
+    if file is None:
+        return "", ()
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):

@@ -57,8 +57,10 @@ class Store:
         """The directory of a stage, complete or not yet there. The label is for people; the key alone names it."""
         short = key(stage)[:12]
         folder = self.workspace / stage.kind
-        present = next(folder.glob(f"*-{short}"), None) if folder.is_dir() else None
-        return present or folder / f"{file_name(stage.label())}-{short}"
+        usual = folder / f"{file_name(stage.label())}-{short}"
+        if usual.exists() or not folder.is_dir():
+            return usual
+        return next(folder.glob(f"*-{short}"), usual)
 
     def partial(self, stage: Stage) -> Path:
         """The directory in which a stage is being filled; made if it is not there."""

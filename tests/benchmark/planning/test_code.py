@@ -38,17 +38,18 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         del sys.modules[name]
 
 
-def of(package: Path) -> dict[str, str]:
-    code._said.cache_clear()
-    code._fingerprint.cache_clear()
+def now(package: Path) -> TrainNetwork:
+    for cached in (code._said, code._fingerprint, code._reached, code._source):
+        cached.cache_clear()
     from thirdparty.net import Recipe  # type: ignore[import-not-found]
 
-    return code_of(training(Recipe()))
+    return training(Recipe())
 
 
 def test_code_changes_with_what_a_module_and_its_imports_say_and_not_with_comments(package: Path) -> None:
-    before = of(package)
-    assert set(before) == {"thirdparty.net", "python"}
+    before = code_of(now(package))
+    assert set(before["modules"]) == {"thirdparty.net"}
+    assert set(before["sources"]) == {"thirdparty.net", "thirdparty.parts"}
     for name, old, new, changes in (
         ("net.py", '"""A network."""', '"""Another docstring."""  # and a comment\n\n', False),
         ("parts.py", "x + 1", "x  +  1", False),
@@ -58,21 +59,30 @@ def test_code_changes_with_what_a_module_and_its_imports_say_and_not_with_commen
     ):
         path = package / name
         path.write_text(path.read_text().replace(old, new))
-        now = of(package)
-        assert has_changed(now, before) is changes, name
-        before = now
+        stage = now(package)
+        assert has_changed(stage, before) is changes, name
+        before = code_of(stage)
+        assert not has_changed(stage, before)
 
 
-def test_what_cannot_be_compared_has_not_changed() -> None:
-    now = {"a.b": "1", "python": "3.11"}
-    assert has_changed(now, {"a.b": "2", "python": "3.11"})
-    for earlier in (None, {}, [], "x", {"a.b": "2", "python": "3.12"}, now):
-        assert not has_changed(now, earlier)
+def test_what_cannot_be_compared_has_not_changed(package: Path) -> None:
+    stage = now(package)
+    mine = code_of(stage)
+    assert has_changed(stage, {**mine, "modules": {"thirdparty.net": "0"}, "sources": {"thirdparty.net": "0"}})
+    for earlier in (
+        None,
+        {},
+        [],
+        "x",
+        {**mine, "python": "3.1", "sources": {}, "modules": {"a": "0"}},
+        {**mine, "modules": 3},
+    ):
+        assert not has_changed(stage, earlier)
 
 
 def test_the_core_has_no_code_of_its_own_and_only_that_of_others_is_foreign(package: Path) -> None:
     ours = resolve(Request(preset="quick", methods=("pix2pix",)), load_plugins(installed=False)).rows[0].translator
     recipe = ours.networks()["generator"]
-    assert set(code_of(training(recipe))) == {"nferbench_methods.pix2pix", "python"}
-    assert foreign(code_of(training(recipe))) == ""
-    assert foreign(of(package)).startswith("thirdparty.net ")
+    assert set(code_of(training(recipe))["modules"]) == {"nferbench_methods.pix2pix"}
+    assert foreign(training(recipe)) == ""
+    assert foreign(now(package)).startswith("thirdparty.net ")
