@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,14 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from processes import TOY, fails, leaves_a_child
 
 from nferbench.engine import runner, worker
 from nferbench.engine.worker import Finished, Setup
-from nferbench.planning.plugins import import_file
 from nferbench.workspace.stages import HeldOut, PrepareFaces, ScoreTranslation, Translate
 from nferbench.workspace.store import Store
 
-TOY = import_file(str(Path(__file__).parents[2] / "plugins" / "toy.py"))
 FACES = PrepareFaces(TOY.Blobs(), "content", 32, "given", 0)
 FOLD = HeldOut(0, ("p000",))
 CHAIN = (FACES, Translate(TOY.Regression(), (), FACES, "test", FOLD, 0))
@@ -39,19 +36,6 @@ class Silent:
 
 def setup(workspace: Path) -> Setup:
     return Setup(workspace, {}, (), "cpu", 1, 30.0)
-
-
-def fails(connection: Any, setup: Setup) -> None:
-    while (task := connection.recv()) is not None:
-        connection.send(Finished("failed", "on purpose") if task.kind == "faces" else Finished("failed", "not waited"))
-
-
-def leaves_a_child(connection: Any, setup: Setup) -> None:
-    connection.recv()
-    if os.fork() == 0:
-        time.sleep(30)
-        os._exit(0)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_what_needs_what_failed_waits_along_the_whole_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

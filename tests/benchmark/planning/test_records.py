@@ -8,34 +8,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from processes import one_row, write_as
 
 from nferbench.contract.errors import UsageError
-from nferbench.planning.plan import Work, plan_work
-from nferbench.planning.plugins import load_plugins
 from nferbench.planning.records import write_record
-from nferbench.planning.settings import Request, resolve
 from nferbench.workspace.locks import HeldError, claim, turn
 from nferbench.workspace.store import Store
-
-
-def one_row(workspace: Path, name: str) -> Work:
-    request = Request("synthetic-hfe", ("none",), "none", "quick", changes=("datasets.synthetic-hfe.subjects=6",))
-    work = plan_work(resolve(request, load_plugins(installed=False)), {}, Store(workspace), "")
-    return replace(work, rows=(replace(work.rows[-1], name=name),))
 
 
 def names_in(workspace: Path, record: str) -> list[str]:
     rows = json.loads((workspace / "records" / f"{record}.json").read_text())["rows"]
     return [row["name"] for row in rows]
-
-
-def write_as(name: str, workspace: str, start: Any) -> None:
-    work = one_row(Path(workspace), name)
-    start.wait()
-    write_record(work, Store(Path(workspace)), "nferbench run")
 
 
 def test_runs_of_one_process_that_write_at_once_keep_all_rows(tmp_path: Path) -> None:

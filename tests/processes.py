@@ -1,0 +1,48 @@
+"""What tests run in processes of their own, in a module that those can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nferbench.engine.worker import Finished, Setup
+from nferbench.planning.plan import Work, plan_work
+from nferbench.planning.plugins import import_file, load_plugins
+from nferbench.planning.records import write_record
+from nferbench.planning.settings import Request, resolve
+from nferbench.workspace.store import Store
+
+TOY = import_file(str(Path(__file__).parent / "plugins" / "toy.py"))
+
+
+def fails(connection: Any, setup: Setup) -> None:
+    """A worker all of whose stages fail."""
+    while (task := connection.recv()) is not None:
+        connection.send(Finished("failed", "on purpose") if task.kind == "faces" else Finished("failed", "not waited"))
+
+
+def leaves_a_child(connection: Any, setup: Setup) -> None:
+    """A worker that forks and is killed; the child keeps its pipes open."""
+    connection.recv()
+    if os.fork() == 0:
+        time.sleep(30)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def one_row(workspace: Path, name: str) -> Work:
+    """A run with one row of this name."""
+    request = Request("synthetic-hfe", ("none",), "none", "quick", changes=("datasets.synthetic-hfe.subjects=6",))
+    work = plan_work(resolve(request, load_plugins(installed=False)), {}, Store(workspace), "")
+    return replace(work, rows=(replace(work.rows[-1], name=name),))
+
+
+def write_as(name: str, workspace: str, start: Any) -> None:
+    """Write the record of that run once all others are ready to."""
+    work = one_row(Path(workspace), name)
+    start.wait()
+    write_record(work, Store(Path(workspace)), "nferbench run")
