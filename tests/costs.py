@@ -25,6 +25,7 @@ from nferbench import Batch, FaceSpec, Translator
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import NetworkRecipe
 from nferbench.engine.placing import placed
+from nferbench.engine.timing import Clocked
 from nferbench.engine.translating import build, translate
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
@@ -161,34 +162,11 @@ class Arithmetic(TorchDispatchMode):
         return out
 
 
-class Counted(nn.Module):
-    """A network that computes once for each gradient mode and then repeats its answer: calls are counted quickly."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network, self.calls = network, 0
-        self.answer: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("network"), name)
-
-    def forward(self, x: Tensor, *others: Tensor) -> Any:
-        self.calls += 1
-        if x.requires_grad or self.answer is None:
-            answer = self.network(x, *others)
-            self.answer = None if x.requires_grad else answer
-            return answer
-        return self.answer
-
-
 def evaluations(translator: Translator, networks: Mapping[str, nn.Module], vis: Tensor) -> int:
     """How often a translation of one face asks the network that it asks most."""
-    counted = {role: Counted(network) for role, network in networks.items()}
-    translate(translator, vis, counted, ImageNoise([0], vis.device))
-    return max(each.calls for each in counted.values())
+    clocked = {role: Clocked(network, vis.device) for role, network in networks.items()}
+    translate(translator, vis, clocked, ImageNoise([0], vis.device))
+    return max(each.calls for each in clocked.values())
 
 
 def noise(count: int, spec: FaceSpec, device: torch.device) -> Tensor:

@@ -167,7 +167,7 @@ def test_several_workers_share_one_card_and_a_second_run_finds_nothing_to_do(tmp
     assert again.returncode == 0 and "nothing to do" in again.stdout + again.stderr
 
 
-def test_a_card_without_room_is_met_with_smaller_batches(tmp_path: Path) -> None:
+def test_a_batch_without_room_is_told_as_such_and_a_smaller_one_goes_on() -> None:
     """All but a little of the card is taken away, so that 64 faces at a time do not fit and fewer do."""
     translator = ROWS["cond"]
     networks = {role: placed(n, GPU) for role, n in networks_of(translator).items()}

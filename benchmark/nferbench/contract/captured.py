@@ -32,8 +32,8 @@ class CapturedLoss:
         self._terms: Mapping[str, Tensor] = {}
 
     def __call__(self, batch: Any, rng: Generator) -> Mapping[str, Tensor]:
-        """Named terms of the loss, detached, of a batch whose shapes are those of the first."""
-        if self._graph is None or rng is not self._rng:
+        """Named terms of the loss, detached; another generator, or a batch of other shapes, is captured anew."""
+        if self._graph is None or rng is not self._rng or _shapes(batch) != _shapes(self._batch):
             self._capture(batch, rng)
         for mine, given in zip(_tensors(self._batch), _tensors(batch), strict=True):
             mine.copy_(given)
@@ -76,3 +76,7 @@ def _values(batch: Any) -> list[Tensor | None]:
 
 def _tensors(batch: Any) -> Iterator[Any]:
     return (value for value in _values(batch) if value is not None)
+
+
+def _shapes(batch: Any) -> list[tuple[int, ...] | None]:
+    return [None if value is None else tuple(value.shape) for value in _values(batch)]

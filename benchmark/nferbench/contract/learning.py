@@ -58,8 +58,10 @@ class GradientLearner(Learner, FERLearner):
             self._captured = CapturedLoss(network, loss)
         if on_gpu:
             for group in optimiser.param_groups:
-                if "fused" in group:  # one kernel for all weights
-                    group.update(fused=True, foreach=False)
+                if (
+                    group.get("fused", 0) is None and group.get("foreach") is None
+                ):  # left to us: one kernel for all weights
+                    group["fused"] = True
         if ema:
             from diffusers.training_utils import EMAModel
 

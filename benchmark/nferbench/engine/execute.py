@@ -13,7 +13,7 @@ from nferbench.engine.recognising import recognise
 from nferbench.engine.scoring import score_faces
 from nferbench.engine.translating import translate_faces
 from nferbench.faces.prepare import BLOCKS, prepare
-from nferbench.planning.code import code_of
+from nferbench.planning.code import code_of, foreign
 from nferbench.planning.costs import cost_key
 from nferbench.workspace.entries import Entry
 from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, key
@@ -56,7 +56,7 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
             stage.crop,
             folder,
             context.progress,
-            key=key(stage),
+            key=f"{key(stage)} {foreign(stage)}",
             register=stage.register,
             smooth=stage.smooth,
         )

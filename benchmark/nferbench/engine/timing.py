@@ -176,7 +176,7 @@ def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -
     clocks = {}
     for role, need in zip(sorted(recipes), stage.networks, strict=True):
         network = placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device)
-        clocks[role] = _Clocked(network, device)
+        clocks[role] = Clocked(network, device)
     count = min(setup.batch, 8) if device.type == "cpu" else setup.batch
     size = stage.source.size
     began = time.perf_counter()
@@ -193,7 +193,7 @@ def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -
     return elapsed / count
 
 
-class _Clocked(nn.Module):
+class Clocked(nn.Module):
     """A network that, once it has been timed for long enough, repeats its last answer so that calls can be counted."""
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:

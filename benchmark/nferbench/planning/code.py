@@ -53,7 +53,11 @@ def has_changed(stage: Stage, earlier: object) -> bool:
     sources, modules = earlier.get("sources"), earlier.get("modules")
     if not isinstance(sources, dict) or not isinstance(modules, dict) or not modules:
         return False
-    if set(modules) == _modules(stage) and all(_source(str(name)) == mark for name, mark in sources.items()):
+    if (
+        set(modules) == _modules(stage)
+        and set(modules) <= set(sources)
+        and all(_source(str(name)) == mark for name, mark in sources.items())
+    ):
         return False  # the same files import the same files and say the same
     return bool(code_of(stage).get("modules") != modules)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nferbench import __version__
-from nferbench.contract.errors import UsageError
+from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.values import describe, digest
 from nferbench.planning.plan import RowStages, Work
 from nferbench.planning.settings import Settings
-from nferbench.workspace.files import file_name, write_json
+from nferbench.workspace.files import file_name, read_json, write_json
 from nferbench.workspace.locks import turn
 from nferbench.workspace.stages import Stage, key
 from nferbench.workspace.store import Store
@@ -95,10 +94,10 @@ def _crop(settings: Settings) -> str:
 
 def _earlier(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = json.loads(path.read_text("utf-8"))["rows"]
-        return [row for row in rows if isinstance(row, dict) and "name" in row]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        rows = read_json(path).get("rows")
+    except (FileNotFoundError, DataError):
         return []
+    return [row for row in rows if isinstance(row, dict) and "name" in row] if isinstance(rows, list) else []
 
 
 def _row(row: RowStages, store: Store, stamps: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from nferbench.datasets.left_out import by_kind
 from nferbench.datasets.pairing import by_pair
 from nferbench.faces.prepared import read_prepared
 from nferbench.planning.plan import Work
+from nferbench.workspace.files import read_json
 from nferbench.workspace.stages import PrepareFaces, key
 from nferbench.workspace.store import Store
 
@@ -65,10 +65,10 @@ def _kept(stage: PrepareFaces, store: Store) -> tuple[Face, ...] | None:
 def _failure(stage: PrepareFaces, store: Store) -> str:
     """Why the last attempt at preparing failed; "" where none did."""
     try:
-        failure = json.loads((store.workspace / "failures" / f"{key(stage)}.json").read_text("utf-8"))
-        return one_line(str(failure["reason"])) if failure["status"] == "failed" else ""
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        failure = read_json(store.workspace / "failures" / f"{key(stage)}.json")
+    except (FileNotFoundError, DataError):
         return ""
+    return one_line(str(failure.get("reason"))) if failure.get("status") == "failed" else ""
 
 
 def _lost_classes(name: str, listed: Sequence[Face], kept: Sequence[Face], reasons: Mapping[str, str]) -> Iterator[str]:

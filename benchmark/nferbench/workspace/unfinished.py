@@ -29,7 +29,7 @@ class Unfinished:
 
     folder: Path
     key: str  # of the stage
-    code: str  # what decides whether an attempt by earlier code can be gone on with; "" asks for nothing
+    code: str  # what an attempt must have been begun by to be gone on with; "" where all of the code is ours
     aside: Path  # where what cannot be used is kept
 
     def mark(self) -> Mark | None:

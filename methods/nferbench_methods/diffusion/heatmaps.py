@@ -96,7 +96,7 @@ class HeatmapRecipe(NetworkRecipe):
             return {"maps": heat_map_error(maps, heat_maps(landmarks, grid, self.stride, sigma), self.foreground)}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps, pure=True)
+        return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps)
 
     def updates(self, pairs: int) -> int:
         return self.steps
