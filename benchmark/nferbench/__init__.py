@@ -27,6 +27,7 @@ from nferbench.contract.translator import Batch, FaceSpec, Group, Learner, Netwo
 from nferbench.contract.values import LATER
 
 if TYPE_CHECKING:
+    from nferbench.contract.initial import load_initial
     from nferbench.contract.learning import GradientLearner
     from nferbench.contract.noise import ImageNoise, derive_seed
     from nferbench.contract.pixels import grey, luma
@@ -38,6 +39,7 @@ _WITH_TORCH = {
     "ImageNoise": "noise",
     "derive_seed": "noise",
     "grey": "pixels",
+    "load_initial": "initial",
     "luma": "pixels",
 }
 
@@ -85,5 +87,6 @@ __all__ = [
     "derive_seed",
     "grey",
     "hookimpl",
+    "load_initial",
     "luma",
 ]

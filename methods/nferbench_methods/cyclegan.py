@@ -13,7 +13,7 @@ from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, final
 
-from nferbench import FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
+from nferbench import LATER, FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,6 +42,9 @@ class CycleGANRecipe(NetworkRecipe):
     epochs: int = 200  # passes over the faces; constant rate in the first half, linear decay in the second
     batch_size: int = 1  # VIS faces per update, and as many unrelated NIR faces
     jitter: float = 286 / 256  # side to which faces are enlarged before the random crop, as a multiple; 1 only flips
+    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    init_sha256: str = field(default="", metadata={LATER: True})
+    init: str = field(default="", compare=False)  # where that file lies
 
     @property
     def title(self) -> str:
@@ -69,6 +72,7 @@ class CycleGANRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
+        from nferbench import load_initial
         from nferbench_methods.gan.adversarial import AdversarialLearner
         from nferbench_methods.gan.cyclegan_objective import CycleGANObjective
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
@@ -85,12 +89,12 @@ class CycleGANRecipe(NetworkRecipe):
         inverse = self.build(faces).to(device)
         generating = chain(network.parameters(), inverse.parameters())
         judging = chain(nir_discriminator.parameters(), vis_discriminator.parameters())
-        networks = {
-            "generator": network,
+        others = {
             "inverse": inverse,
             "nir_discriminator": nir_discriminator,
             "vis_discriminator": vis_discriminator,
         }
+        load_initial(self.init, self.init_sha256, network, others)
         optimisers = {
             "generator_optimiser": Adam(generating, lr=self.lr, betas=self.betas),
             "discriminator_optimiser": Adam(judging, lr=self.lr, betas=self.betas),
@@ -113,7 +117,7 @@ class CycleGANRecipe(NetworkRecipe):
         )
         decay = self.epochs // 2
         return AdversarialLearner(
-            networks,
+            {"generator": network, **others},
             optimisers,
             objective.update,
             rate=lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay),

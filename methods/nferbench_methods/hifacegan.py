@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
+from nferbench import LATER, FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +45,9 @@ class HiFaceGANRecipe(NetworkRecipe):
     betas: tuple[float, float] = (0.0, 0.9)  # of both Adam optimisers
     epochs: int = 50  # passes over the pairs; constant rate in the first 3/5, linear decay in the rest
     batch_size: int = 2  # pairs per update
+    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    init_sha256: str = field(default="", metadata={LATER: True})
+    init: str = field(default="", compare=False)  # where that file lies
 
     @property
     def title(self) -> str:
@@ -86,6 +89,7 @@ class HiFaceGANRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
+        from nferbench import load_initial
         from nferbench_methods.gan.adversarial import AdversarialLearner
         from nferbench_methods.gan.hifacegan_objective import HiFaceGANObjective
         from nferbench_methods.gan.multiscale import MultiscaleDiscriminator
@@ -96,6 +100,7 @@ class HiFaceGANRecipe(NetworkRecipe):
         discriminator = MultiscaleDiscriminator(width=self.discriminator_width)
         initialise(discriminator)
         discriminator.to(next(network.parameters()).device)
+        load_initial(self.init, self.init_sha256, network, {"discriminator": discriminator})
         optimisers = {
             "generator_optimiser": Adam(network.parameters(), lr=self.lr_generator, betas=self.betas),
             "discriminator_optimiser": Adam(discriminator.parameters(), lr=self.lr_discriminator, betas=self.betas),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-from nferbench import FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
+from nferbench import LATER, FaceSpec, Group, Learner, NetworkRecipe, Translator, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,6 +35,9 @@ class Pix2PixRecipe(NetworkRecipe):
     epochs: int = 200  # passes over the pairs; constant rate in the first half, linear decay in the second
     batch_size: int = 1  # pairs per update; only at 1 do training and translation normalise alike
     jitter: float = 286 / 256  # side to which faces are enlarged before the random crop, as a multiple; 1 only flips
+    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    init_sha256: str = field(default="", metadata={LATER: True})
+    init: str = field(default="", compare=False)  # where that file lies
 
     @property
     def title(self) -> str:
@@ -66,6 +69,7 @@ class Pix2PixRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
+        from nferbench import load_initial
         from nferbench_methods.gan.adversarial import AdversarialLearner
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
         from nferbench_methods.gan.pix2pix_objective import Pix2PixObjective
@@ -74,6 +78,7 @@ class Pix2PixRecipe(NetworkRecipe):
         discriminator = PatchDiscriminator(6, width=self.discriminator_width)
         initialise(discriminator)
         discriminator.to(next(network.parameters()).device)
+        load_initial(self.init, self.init_sha256, network, {"discriminator": discriminator})
         optimisers = {
             "generator_optimiser": Adam(network.parameters(), lr=self.lr, betas=self.betas),
             "discriminator_optimiser": Adam(discriminator.parameters(), lr=self.lr, betas=self.betas),

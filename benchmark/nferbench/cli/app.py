@@ -15,6 +15,7 @@ from nferbench.cli.data import data
 from nferbench.cli.doctor import doctor
 from nferbench.cli.output import complain
 from nferbench.cli.plan import plan
+from nferbench.cli.pretrain import pretrain
 from nferbench.cli.report import report
 from nferbench.cli.run import run
 from nferbench.cli.verify import verify
@@ -29,7 +30,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data, name="data")
-for command in (run, plan, report, lists.methods, lists.datasets, lists.fer_models, lists.detectors, verify, doctor):
+for command in (
+    run,
+    plan,
+    report,
+    pretrain,
+    lists.methods,
+    lists.datasets,
+    lists.fer_models,
+    lists.detectors,
+    verify,
+    doctor,
+):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

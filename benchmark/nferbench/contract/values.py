@@ -123,6 +123,8 @@ def _replaced(value: Any, changes: Mapping[str, Any], where: str, problems: list
                 fields = ", ".join(field.name for field in dataclasses.fields(current))
                 problems.append(f"{where}.{name}: {new!r} is not allowed (it has fields: {fields})")
             continue
+        if new is None and hints[name] is str:  # YAML's name for a value that was left empty
+            new = ""
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))
             updates[name] = adapter.validate_python(new)

@@ -74,9 +74,10 @@ class SyntheticFaces(FaceDataset):
 
 @hookimpl
 def nferbench_datasets() -> list[FaceDataset]:
-    """The paired set, the extra set, and the extra set with the true NIR partners that only an oracle may see."""
+    """The paired set, the extra set, this with the true NIR that only an oracle may see, and people to pre-train on."""
     return [
         SyntheticFaces("synthetic-hfe", "Synthetic-HFE"),
         SyntheticFaces("synthetic-vis", "Synthetic-VIS", subjects=30, first_subject=501, modalities=("vis",)),
         SyntheticFaces("synthetic-vis-nir", "Synthetic-VIS with true NIR", subjects=30, first_subject=501),
+        SyntheticFaces("synthetic-others", "Synthetic, other people", subjects=500, first_subject=2001),
     ]

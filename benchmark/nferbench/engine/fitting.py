@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from nferbench.contract import pixels
 from nferbench.contract.errors import DataError, DivergedError
+from nferbench.contract.initial import APART
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.translator import Batch, Learner, NetworkRecipe
 from nferbench.contract.values import describe
@@ -25,7 +26,7 @@ from nferbench.workspace.stages import TrainNetwork, key, readable
 
 
 def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
-    """Train, and write weights.safetensors and losses.csv.
+    """Train; write weights.safetensors, losses.csv, and in others.safetensors the networks that were trained against.
 
     Raises:
         DataError: the training part of the fold has no pairs.
@@ -46,9 +47,10 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
     updates = stage.recipe.updates(len(vis_rows))
 
     parameters = 0
+    network: nn.Module
 
     def fresh() -> Learner:
-        nonlocal parameters
+        nonlocal parameters, network
         torch.manual_seed(seed)
         network = placed(stage.recipe.build(stage.faces.spec()), context.device)
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -71,7 +73,19 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
     if bad := [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]:
         raise DivergedError(f"{readable(stage)}: weights are not finite after training ({bad[0]})")
     save_file(weights, unfinished.folder / "weights.safetensors", {"recipe": json.dumps(describe(stage.recipe))})
+    others = {name: each for name, each in learner.networks().items() if each is not network}
+    if others:
+        save_file(_named(others), unfinished.folder / "others.safetensors")
     return {"updates": updates, "pairs": len(vis_rows), "parameters": parameters, "units": updates}
+
+
+def _named(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """The tensors of several networks, each as `nferbench.contract.initial` names it."""
+    return {
+        f"{network}{APART}{name}": value.detach().cpu().contiguous()
+        for network, module in networks.items()
+        for name, value in module.state_dict().items()
+    }
 
 
 def _order(recipe: NetworkRecipe, pairs: int, seed: int) -> Callable[[int], np.ndarray]:

@@ -19,6 +19,7 @@ from nferbench.datasets.levels import Wanted
 from nferbench.datasets.pairing import is_paired
 from nferbench.faces.crops import ALL_POINTS
 from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint, subjects_of
+from nferbench.planning import initial
 from nferbench.planning.levelling import remembered
 from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Row, Settings, TableName
 from nferbench.workspace.stages import (
@@ -161,6 +162,8 @@ def plan_work(
             names = ", ".join(classes)
             raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
     notes += _lookalikes(called["dataset"], listings, one_collection=_under_one_root(roots))
+    for row in settings.rows:
+        initial.check_unseen(row.translator, faces.content, settings.dataset.name)
     rows = [_reference("nir-only", settings, faces, folds, None)]
     rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
     if extra is not None and "nir" in extra_modalities:
@@ -183,6 +186,23 @@ def plan_work(
         trainings_unshared=len(trainings),
         listings=listings,
     )
+
+
+def trainings_on_all(settings: Settings, faces: PrepareFaces) -> dict[str, TrainNetwork]:
+    """The trainings of all networks of a run on everyone in the data set, by what the networks are called.
+
+    Raises:
+        UsageError: no network at all, or two different ones of one name.
+    """
+    everyone = HeldOut(0, ())
+    found: dict[str, TrainNetwork] = {}
+    for row in settings.rows:
+        for stage in networks_of(row.translator, faces, everyone, settings.seed):
+            if found.setdefault(stage.role, stage) != stage:
+                raise UsageError(f"{row.name} has a {stage.role} of its own, beside another; name fewer methods")
+    if not found:
+        raise UsageError("these methods have no networks to train; name others (nferbench methods lists all)")
+    return found
 
 
 def networks_of(translator: Translator, faces: PrepareFaces, fold: HeldOut, seed: int) -> tuple[TrainNetwork, ...]:
@@ -239,7 +259,8 @@ def _row(
             recognition = Recognise(settings.fer, faces, fold, settings.seed, translated)
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
     kind = row.translator
-    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, kind.stamps, row.tables, tuple(cells))
+    told = (*kind.stamps, *initial.stamps(kind))
+    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, told, row.tables, tuple(cells))
 
 
 def _reference(

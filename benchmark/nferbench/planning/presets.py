@@ -145,4 +145,17 @@ def _read(path: Path) -> dict[str, Any]:
             near = get_close_matches(str(word), shapes, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(shapes)}"
             raise UsageError(f"preset {path}: unknown section '{word}'; {hint} ('x-' starts a section of your own)")
-    return {word: value for word, value in content.items() if word in shapes}
+    return {word: _located(value, path.parent) for word, value in content.items() if word in shapes}
+
+
+def _located(value: Any, folder: Path) -> Any:
+    """A part of a preset in which each `init` that leads to a file from its folder does so from anywhere."""
+    if isinstance(value, list):
+        return [_located(item, folder) for item in value]
+    if not isinstance(value, dict):
+        return value
+    located = {word: _located(item, folder) for word, item in value.items()}
+    for word, item in located.items():
+        if str(word).rpartition(".")[2] == "init" and isinstance(item, str) and item and (folder / item).is_file():
+            located[word] = str((folder / item).resolve())
+    return located

@@ -20,6 +20,7 @@ from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
 from nferbench.datasets.levels import Range, parsed
 from nferbench.planning.checks import check_name, check_text, check_translator
+from nferbench.planning.initial import with_digests
 from nferbench.planning.naming import Named, named, registered
 from nferbench.planning.plugins import METHOD_WORDS, Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
@@ -249,8 +250,10 @@ def _rows(
             continue
         for row in found:
             chosen.setdefault(row.name, row)
-    for row in chosen.values():
-        _try(problems, _check_row, row)
+    for name, row in chosen.items():
+        translator = _try(problems, with_digests, row.translator, f"methods.{name}") or row.translator
+        chosen[name] = dataclasses.replace(row, translator=translator)
+        _try(problems, _check_row, chosen[name])
     if not names:
         problems.append("no methods named; --methods takes names, 'all', 'ablation' or 'variants'")
     return tuple(chosen.values())

@@ -7,10 +7,10 @@ NeurIPS 2022, with the settings of the authors' training script.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
-from nferbench import Batch, FaceSpec, Learner, NetworkRecipe
+from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -38,6 +38,9 @@ class DomainRecipe(NetworkRecipe):
     weight_decay: float = 0.05  # AdamW
     flip: bool = True  # mirror half of the faces
     grey_source: bool = False  # learn from the luma of the VIS faces
+    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    init_sha256: str = field(default="", metadata={LATER: True})
+    init: str = field(default="", compare=False)  # where that file lies
 
     @property
     def paired(self) -> bool:
@@ -61,9 +64,10 @@ class DomainRecipe(NetworkRecipe):
         from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner, luma
+        from nferbench import GradientLearner, load_initial, luma
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
+        load_initial(self.init, self.init_sha256, network)
         schedule = linear_schedule().to(next(network.parameters()).device)
 
         def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:

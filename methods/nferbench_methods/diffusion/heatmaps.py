@@ -6,10 +6,10 @@ The paper says that H is time-dependent, pretrained and fixed, and no more. Ever
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
-from nferbench import Batch, DataError, FaceSpec, Learner, NetworkRecipe, UsageError
+from nferbench import LATER, Batch, DataError, FaceSpec, Learner, NetworkRecipe, UsageError
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -45,6 +45,9 @@ class HeatmapRecipe(NetworkRecipe):
     weight_decay: float = 0.05  # AdamW
     foreground: float = 10.0  # weight of the error at a landmark relative to the empty part of the maps
     flip: bool = True  # mirror half of the faces; only for 68 landmarks, whose mirrored order is known
+    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    init_sha256: str = field(default="", metadata={LATER: True})
+    init: str = field(default="", compare=False)  # where that file lies
 
     def build(self, faces: FaceSpec) -> nn.Module:
         from nferbench_methods.diffusion.heatmap_net import HeatmapNet
@@ -74,10 +77,11 @@ class HeatmapRecipe(NetworkRecipe):
         import torch
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner
+        from nferbench import GradientLearner, load_initial
         from nferbench_methods.diffusion.heatmap_net import MIRRORED_68, heat_map_error, heat_maps, mirror
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
+        load_initial(self.init, self.init_sha256, network)
         schedule = linear_schedule().to(next(network.parameters()).device)
         grid = faces.size // self.stride
         sigma = max(self.sigma * grid / 64, self.smallest_sigma)

@@ -42,14 +42,16 @@ class ScoreRecipe(NetworkRecipe):
     lr: float = 1e-5  # AdamW, constant, no weight decay
     ema: float = 0.0  # decay of the running average of the weights, with warm-up; 0 keeps the raw weights
     flip: bool = False  # mirror half of the faces, VIS and NIR together
-    init_sha256: str = ""  # SHA-256 of a guided-diffusion checkpoint to start from; empty starts from nothing
-    init: str = field(default="", compare=False)  # where that checkpoint lies
-    # Cannot be seen in the file: "new" where the checkpoint was trained with use_new_attention_order.
+    # SHA-256 of the weights to start from, a safetensors file of ours or a checkpoint of guided-diffusion; empty starts
+    # from nothing.
+    init_sha256: str = ""
+    init: str = field(default="", compare=False)  # where that file lies; ours end in .safetensors
+    # Cannot be seen in the file: "new" where a checkpoint was trained with use_new_attention_order.
     init_attention: AttentionOrder = field(default="legacy", metadata={LATER: True})
     checkpointing: bool = field(default=False, compare=False)  # recompute activations: a third slower, far less memory
 
     def __post_init__(self) -> None:
-        if self.init_sha256 and (self.width < 128 or self.width % 32):
+        if self.init_sha256 and not self._ours and (self.width < 128 or self.width % 32):
             raise UsageError(
                 f"score.width is {self.width}; allowed with a checkpoint (init): multiples of 32 from 128 on, where "
                 "norms have the 32 groups of guided-diffusion's"
@@ -59,6 +61,10 @@ class ScoreRecipe(NetworkRecipe):
                 f"score.init_attention is '{self.init_attention}' and there is no checkpoint; set init and "
                 "init_sha256, or leave it 'legacy'"
             )
+
+    @property
+    def _ours(self) -> bool:
+        return self.init.endswith(".safetensors")
 
     @property
     def title(self) -> str:
@@ -89,10 +95,12 @@ class ScoreRecipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner
+        from nferbench import GradientLearner, load_initial
         from nferbench_methods.diffusion.schedule import linear_schedule
 
-        if self.init or self.init_sha256:
+        if self._ours:
+            load_initial(self.init, self.init_sha256, network)
+        elif self.init or self.init_sha256:
             from nferbench_methods.diffusion.checkpoint import load_guided_diffusion
 
             unet: TimeUNet = network.unet  # type: ignore[assignment]

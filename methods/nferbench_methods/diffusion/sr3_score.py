@@ -7,10 +7,10 @@ Nothing of it can be shared with the other diffusion methods: noise level instea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, final
 
-from nferbench import Batch, FaceSpec, Learner, NetworkRecipe
+from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -51,6 +51,9 @@ class SR3Recipe(NetworkRecipe):
     ema: float = 0.9999  # decay of the running average of the weights, with warm-up; 0 keeps the raw weights
     # Deviation: mirroring is the code's; the paper blurs the condition, which would hide what VIS faces have to tell.
     flip: bool = True  # mirror half of the faces, VIS and NIR together
+    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    init_sha256: str = field(default="", metadata={LATER: True})
+    init: str = field(default="", compare=False)  # where that file lies
 
     @property
     def title(self) -> str:
@@ -71,8 +74,9 @@ class SR3Recipe(NetworkRecipe):
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
         from torch.optim import Adam
 
-        from nferbench import GradientLearner
+        from nferbench import GradientLearner, load_initial
 
+        load_initial(self.init, self.init_sha256, network)
         schedule = gamma_schedule().to(next(network.parameters()).device)
 
         def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:

@@ -1,0 +1,100 @@
+"""Weights that a training starts from: a safetensors file, known by its SHA-256.
+
+The tensors of the network that is fitted have plain names, as in what a training stores. A file may also hold those of
+networks that it is trained against, as NETWORK/TENSOR; without them these start from nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nferbench.contract.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SUFFIX = ".safetensors"
+APART = "/"  # between the name of a network and that of a tensor
+
+
+def load_initial(path: str, sha256: str, fitted: nn.Module, others: Mapping[str, nn.Module] | None = None) -> None:
+    """Overwrite the weights of networks that are to be trained with those of a file; without a file, do nothing.
+
+    Args:
+        path: of the file; "" where there is none.
+        sha256: of the file, in hexadecimal digits; "" where there is none.
+        fitted: the network that the training returns.
+        others: those that it is trained against, by name.
+
+    Raises:
+        UsageError: the file is missing, is another one, is damaged, or does not fit the networks.
+    """
+    if not path and not sha256:
+        return
+    content = _read(path, sha256)
+    own = {name: value for name, value in content.items() if APART not in name}
+    _fill(path, fitted, own)
+    if len(own) == len(content):
+        return
+    for name, network in (others or {}).items():
+        prefix = f"{name}{APART}"
+        _fill(
+            path,
+            network,
+            {full.removeprefix(prefix): content.pop(full) for full in [*content] if full.startswith(prefix)},
+        )
+    if left := [name for name in content if APART in name]:
+        raise UsageError(f"initial weights {path} do not fit: '{left[0]}' is of no network of this training")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read(path: str, sha256: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    file = Path(path)
+    if not path or not file.is_file():
+        raise UsageError(f"initial weights '{path}' are not a file; set init to where {sha256[:12] or 'they'} lies")
+    data = file.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise UsageError(
+            f"initial weights {path} have SHA-256 {digest}, not '{sha256}'; give that file, or its SHA-256"
+        )
+    try:
+        content: dict[str, Tensor] = load(data)
+    except SafetensorError as error:
+        raise UsageError(f"initial weights {path} are no safetensors file ({error}); give one") from None
+    return content
+
+
+def _fill(path: str, network: nn.Module, given: Mapping[str, Tensor]) -> None:
+    import torch
+
+    expected = network.state_dict()
+    hint = "the recipe must be that of the weights"
+    for name in expected.keys() | given.keys():
+        if name not in given:
+            raise UsageError(f"initial weights {path} do not fit: '{name}' is missing; {hint}")
+        if name not in expected:
+            raise UsageError(f"initial weights {path} do not fit: '{name}' is left over; {hint}")
+        here, there = tuple(expected[name].shape), tuple(given[name].shape)
+        if here != there:
+            raise UsageError(
+                f"initial weights {path} do not fit: '{name}' has shape {there}, the network's {here}; {hint}"
+            )
+        if given[name].is_floating_point() != expected[name].is_floating_point():
+            raise UsageError(f"initial weights {path} do not fit: '{name}' is {given[name].dtype}; {hint}")
+        if not bool(given[name].isfinite().all()):
+            raise UsageError(f"initial weights {path}: '{name}' is not finite; give another file")
+    with torch.no_grad():
+        for name, value in expected.items():
+            value.copy_(given[name])
