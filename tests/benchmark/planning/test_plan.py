@@ -87,7 +87,7 @@ def test_the_split_column_of_a_manifest_says_how_many_folds_there_are(
 def test_nothing_fitted_sees_a_test_subject(tmp_path: Path) -> None:
     found = work(tmp_path)
     subjects = {face.subject for face in found.listings[found.faces].faces}
-    tested = [set(cell.recognition.fold.test) for cell in found.rows[0].folds if cell.recognition]
+    tested = [set(cell.recognition[0].fold.test) for cell in found.rows[0].folds]
     assert set().union(*tested) == subjects and sum(map(len, tested)) == len(subjects)
     for row in found.rows:
         for cell, test in zip(row.folds, tested, strict=True):
@@ -106,13 +106,13 @@ def test_the_oracle_appears_where_the_extra_set_has_nir(tmp_path: Path) -> None:
     assert "oracle" not in [row.name for row in work(tmp_path).rows]
     found = work(tmp_path, dataset="synthetic-hfe", extra="synthetic-vis-nir", methods=("none",))
     assert [row.name for row in found.rows] == ["nir-only", "oracle", "none"]
-    recognition = found.rows[1].folds[0].recognition
-    assert recognition is not None and recognition.extra_modality == "nir" and recognition.extra == found.extra
+    (recognition,) = found.rows[1].folds[0].recognition
+    assert recognition.extra_modality == "nir" and recognition.extra == found.extra
 
 
 def test_without_an_extra_set_methods_have_no_recognition(tmp_path: Path) -> None:
     found = work(tmp_path, extra="none")
-    assert all(cell.recognition is None for row in found.rows if row.name != "nir-only" for cell in row.folds)
+    assert all(cell.recognition == () for row in found.rows if row.name != "nir-only" for cell in row.folds)
     assert not any(isinstance(stage, Recognise) and stage.extra is not None for stage in found.stages)
 
 
