@@ -370,11 +370,15 @@ def _rows(raw: Any, seeds: int) -> tuple[list[Row], list[str]]:
             faults.append(f"rows.{i}.name: there is another row '{row.name}'")
         elif len({fold.fold for fold in row.folds}) < len(row.folds):
             faults.append(f"rows.{i}.folds: one fold twice")
-        elif any(len({entry.key for entry in fold.trainings()}) not in (0, seeds) for fold in row.folds):
+        elif any(keys and not len(keys) == len(set(keys)) == seeds for keys in map(_training_keys, row.folds)):
             faults.append(f"rows.{i}.folds: not {seeds} trainings of the recogniser behind each")
         else:
             rows[row.name] = row
     return list(rows.values()), faults
+
+
+def _training_keys(fold: FoldEntries) -> list[str]:
+    return [entry.key for entry in fold.trainings()]
 
 
 _ROW = TypeAdapter(Row)
