@@ -127,7 +127,7 @@ def test_infinite_psnr_is_left_out_rather_than_tested(workspace: Any) -> None:
     found = {one.metric: one for one in compared(workspace)}
     assert (found["psnr"].subjects, found["psnr"].difference) == (1, 5)
     assert math.isnan(found["psnr"].p_holm) and math.isnan(found["psnr"].low)
-    assert "| +5.00 |   – |    – |" in write_markdown([found["psnr"]], {"tiny": "Tiny"})
+    assert "+5.00 |   – |    – |   – |        – |" in write_markdown([found["psnr"]], {"tiny": "Tiny"})
 
 
 def test_the_table_has_exactly_its_columns_even_when_empty(workspace: Any) -> None:
