@@ -40,7 +40,7 @@ class Comparison:
     low: float  # of the interval of the difference; NaN with fewer than two subjects
     high: float
     p: float  # two-sided; NaN with fewer than two subjects
-    p_holm: float  # corrected over the methods of one dataset and metric; NaN for a reference row, which is none
+    p_holm: float  # corrected over the methods of one dataset and metric; NaN for a reference row
     title: str  # of the method
     reference: bool
 

@@ -175,7 +175,7 @@ class Recognise(Stage):
     seed: int
     extra: PrepareFaces | Translate | None  # None: NIR only
     extra_modality: Modality = "nir"  # which faces of a prepared extra set; the oracle reads its NIR
-    repeat: int = dataclasses.field(default=0, metadata={LATER: True})  # which of several trainings, each from a seed
+    repeat: int = dataclasses.field(default=0, metadata={LATER: True})  # which of several trainings that differ by seed
 
     def needs(self) -> tuple[Stage, ...]:
         if self.extra is None:
