@@ -66,6 +66,11 @@ class FoldEntries(BaseModel):
     translation: Entry | None = None
     quality: Entry | None = None
     fer: Entry | None = None
+    fer_repeats: tuple[Entry, ...] = ()  # further trainings of the same recogniser; none in records of earlier versions
+
+    def trainings(self) -> tuple[Entry, ...]:
+        """All trainings of the recogniser, in the order of their seeds."""
+        return () if self.fer is None else (self.fer, *self.fer_repeats)
 
 
 @final
@@ -99,6 +104,7 @@ class Protocol(BaseModel):
     seed: int
     fer: Text
     fer_title: Text
+    fer_seeds: Annotated[int, Field(ge=1, le=100)] = 1  # trainings of each recogniser; absent in earlier versions
     classes: tuple[Text, ...]
     subjects: Count
     pairs: Count
@@ -108,6 +114,10 @@ class Protocol(BaseModel):
     place: Text = ""  # stands for where the data set lies; empty where nowhere, and in records of earlier versions
     without_extra: Text = "no extra set"  # why there is none, where there is none; records of earlier versions lack it
 
+    def averaged(self) -> str:
+        """How many trainings stand behind each number of recognition, as the end of a sentence; "" for one."""
+        return f", recognition averaged over {self.fer_seeds} trainings" if self.fer_seeds > 1 else ""
+
     def summary(self) -> str:
         """The protocol in one line."""
         extra = self.extra_title or self.extra or "none"
@@ -116,7 +126,7 @@ class Protocol(BaseModel):
         divided = {"folds": f"fold{plural}", "repeats": f"random draw{plural}", "fixed": f"fixed split{plural}"}
         return (
             f"preset {self.preset}, {self.size} px{crop}, {self.folds} {divided[self.division]}, seed {self.seed}, "
-            f"extra set {extra}, FER {self.fer_title}"
+            f"extra set {extra}, FER {self.fer_title}{self.averaged()}"
         )
 
 
@@ -327,19 +337,25 @@ def _read(path: Path) -> tuple[Record, list[str]]:
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != VERSION:
         raise DataError(f"record version {version!r:.40}, this nferbench reads {VERSION}; report with the one that ran")
-    rows, faults = _rows(raw.get("rows"))
-    if faults and not rows:
-        raise DataError(f"not a record of a run ({faults[0]}); run the same 'nferbench run' again")
     try:
-        return Record.model_validate({**raw, "rows": rows}), [
-            f"a row is left out ({fault}); {again}" for fault in faults
-        ]
+        record = Record.model_validate({**raw, "rows": []})
     except ValidationError as error:
         raise DataError(f"not a record of a run ({_first(error)}); run the same 'nferbench run' again") from None
+    rows, faults = _rows(raw.get("rows"), record.protocol.fer_seeds)
+    if faults and not rows:
+        raise DataError(f"not a record of a run ({faults[0]}); run the same 'nferbench run' again")
+    return record.model_copy(update={"rows": tuple(rows)}), [
+        f"a row is left out ({fault}); {again}" for fault in faults
+    ]
 
 
-def _rows(raw: Any) -> tuple[list[Row], list[str]]:
-    """The rows of a record that can be read, each name once, and what is wrong with the others."""
+def _rows(raw: Any, seeds: int) -> tuple[list[Row], list[str]]:
+    """The rows of a record that can be read, each name once, and what is wrong with the others.
+
+    Args:
+        raw: what stands in the record.
+        seeds: how many trainings of the recogniser, each another one, stand behind a fold that has any.
+    """
     if not isinstance(raw, list):
         return [], ["rows: not a list"]
     rows: dict[str, Row] = {}
@@ -354,9 +370,15 @@ def _rows(raw: Any) -> tuple[list[Row], list[str]]:
             faults.append(f"rows.{i}.name: there is another row '{row.name}'")
         elif len({fold.fold for fold in row.folds}) < len(row.folds):
             faults.append(f"rows.{i}.folds: one fold twice")
+        elif any(keys and not len(keys) == len(set(keys)) == seeds for keys in map(_training_keys, row.folds)):
+            faults.append(f"rows.{i}.folds: not {seeds} trainings of the recogniser behind each")
         else:
             rows[row.name] = row
     return list(rows.values()), faults
+
+
+def _training_keys(fold: FoldEntries) -> list[str]:
+    return [entry.key for entry in fold.trainings()]
 
 
 _ROW = TypeAdapter(Row)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import grid, latex, markdown, significance
+from nferbench_reports import bootstrap, grid, headroom, latex, markdown, significance
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Run = tuple[Record, Sequence[Results]]
+
+_INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
+_HEADROOM = (
+    "**Headroom.** How much of what true NIR of the extra set gains over no translation each row recovers: accuracy as "
+    "mean over the test subjects, its difference from no translation, and the share (row − without translation) / "
+    f"(oracle − without translation), both with their {_INTERVAL}; above and below the line of a share stand the same "
+    "subjects. Rows in italics are references."
+)
 
 
 @final
@@ -39,8 +47,9 @@ def write_report(
     """Write the report of a workspace.
 
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
-    grid-<dataset>.png for each dataset, and a grid-<dataset>-ablation.png where there are ablation rows. A dataset
-    whose name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
+    grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, and headroom.csv
+    where there are an oracle and the row "without translation". A dataset whose name is not of small letters, digits
+    and ".+-" has eight digits of its hash in these names.
 
     Args:
         workspace: where the results are stored.
@@ -67,10 +76,11 @@ def write_report(
     parts = ablation(runs, len(tables) + 1, paper, remarks)
     tables += [parts] if parts else []
     tested = [one for record, results in runs for one in significance.compare(record, results, chosen)]
+    recovered = [one for record, results in runs for one in headroom.recovered(record, results)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         grids = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
-        text = _text(workspace, records, tables, tested, [caption for _, caption in grids], paper)
+        text = _text(workspace, records, tables, tested, recovered, [caption for _, caption in grids], paper)
         fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
         files = {
             "report.md": text,
@@ -79,6 +89,10 @@ def write_report(
             "tables.csv": _csv(long_frame(tables)),
             "significance.csv": _csv(significance.frame(tested)),
         }
+        if recovered:
+            files["headroom.csv"] = _csv(headroom.frame(recovered))
+        else:
+            (out / "headroom.csv").unlink(missing_ok=True)  # never older shares beside newer tables
         for name, content in files.items():
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
@@ -106,18 +120,33 @@ def _text(
     records: Records,
     tables: Sequence[Table],
     tested: Sequence[significance.Comparison],
+    recovered: Sequence[headroom.Recovery],
     figures: Sequence[str],
     paper: bool,
 ) -> str:
     titles = {stored.record.protocol.dataset: stored.record.protocol.dataset_title for stored in records.chosen}
     parts = ["# Results\n", _protocols(workspace, records, paper), *(markdown.write_table(table) for table in tables)]
+    averaged = "".join(
+        f" {markdown.escape(stored.record.protocol.dataset_title)}{stored.record.protocol.averaged()}."
+        for stored in records.chosen
+        if stored.record.protocol.averaged()
+    )
     if tested:
-        parts.append(
-            "**Significance.** Each method against no translation, paired over the test subjects: mean difference, "
-            "two-sided sign-flip permutation test, Holm-corrected over the methods of one data set and metric.\n\n"
-            + significance.write_markdown(tested, titles)
-        )
+        references = any(one.reference for one in tested)
+        parts += [_significance(references) + averaged + "\n", significance.write_markdown(tested, titles)]
+    if recovered:
+        parts += [_HEADROOM + averaged + "\n", headroom.write_markdown(recovered, titles)]
     return "\n".join([*parts, *figures])
+
+
+def _significance(references: bool) -> str:
+    """How to read the table of differences, with a word on reference rows where there are any."""
+    text = (
+        "**Significance.** Each method against no translation, paired over the test subjects: mean difference, its "
+        f"{_INTERVAL}, two-sided sign-flip permutation test, Holm-corrected over the methods of one data set and "
+        "metric."
+    )
+    return text + (" Rows in italics are references: no methods, and no part of the correction." if references else "")
 
 
 def _protocols(workspace: Path, records: Records, paper: bool) -> str:

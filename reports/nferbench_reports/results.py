@@ -15,6 +15,7 @@ from nferbench_reports.records import Entry, Row, folder_of, missing_reason, rea
 
 IDENTITY = ("id", "subject", "expression")
 PREDICTED = "predicted"
+SEED = "seed"
 SCORES = ("lpips", "psnr", "ssim", "psnr_paper", "ssim_paper")
 
 
@@ -35,7 +36,7 @@ class Results:
     """Everything measured of one row. A fold where a stage does not apply is absent; both maps go by fold number."""
 
     row: Row
-    predictions: Mapping[int, Outcome]  # frames with id, subject, expression, predicted
+    predictions: Mapping[int, Outcome]  # frames with id, subject, expression, predicted, seed: 0, 1, … a training
     scores: Mapping[str, Mapping[int, Outcome]]  # by score name: frames with id, subject, expression and that score
 
 
@@ -44,8 +45,8 @@ def load_results(workspace: Path, row: Row, classes: Sequence[str]) -> Results:
     predictions: dict[int, Outcome] = {}
     scores: dict[str, dict[int, Outcome]] = {name: {} for name in SCORES}
     for fold in row.folds:
-        if fold.fer is not None:
-            predictions[fold.fold] = _predictions(workspace, fold.fer, classes)
+        if trainings := fold.trainings():
+            predictions[fold.fold] = _predictions(workspace, trainings, classes)
         if fold.quality is not None:
             table = _read(workspace, fold.quality, "scores.csv", SCORES)
             for name in SCORES:
@@ -81,7 +82,19 @@ def _read(workspace: Path, entry: Entry, name: str, columns: tuple[str, ...]) ->
     return Missing(reason) if reason else read_table(folder_of(workspace, entry) / name, (*IDENTITY, *columns))
 
 
-def _predictions(workspace: Path, entry: Entry, classes: Sequence[str]) -> Outcome:
+def _predictions(workspace: Path, trainings: Sequence[Entry], classes: Sequence[str]) -> Outcome:
+    """Those of all trainings below each other; a mean over the ones that happen to be there is another number."""
+    tables = [_predicted(workspace, entry, classes) for entry in trainings]
+    found = [table.assign(**{SEED: seed}) for seed, table in enumerate(tables) if not isinstance(table, Missing)]
+    missing = [table for table in tables if isinstance(table, Missing)]
+    if not missing:
+        return pd.concat(found)
+    if not found:
+        return missing[0]
+    return Missing(f"{len(missing)} of {len(tables)} trainings of the recogniser missing: {missing[0].reason}")
+
+
+def _predicted(workspace: Path, entry: Entry, classes: Sequence[str]) -> Outcome:
     table = _read(workspace, entry, "predictions.csv", (PREDICTED,))
     if isinstance(table, Missing):
         return table

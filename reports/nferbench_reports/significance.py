@@ -1,4 +1,4 @@
-"""Is a method better than no translation? Paired over the test subjects, corrected for the number of methods.
+"""Is a method better than no translation, and by how much? Paired over the test subjects, corrected for the methods.
 
 Five folds give five paired differences, and no two-sided test of five pairs reaches p < 0.05. Subjects are the
 independent units of these data: each is tested once, by networks that never saw them.
@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nferbench_reports import bootstrap
 from nferbench_reports.markdown import DASH, escape, grid
 from nferbench_reports.records import Record
 from nferbench_reports.results import PREDICTED, Missing, Outcome, Results
 from nferbench_reports.tables import Convention
 
-COLUMNS = ("dataset", "method", "metric", "subjects", "difference", "p", "p_holm")
+COLUMNS = ("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm")
 RESAMPLES = 9999  # random sign flips where there are too many subjects for all of them
 BASE = "none"  # the row that methods are compared with
 _TITLES = {"accuracy": "Acc (points)", "psnr": "PSNR (dB)", "lpips": "LPIPS"}
@@ -29,20 +30,23 @@ _DECIMALS = {"accuracy": 2, "psnr": 2, "lpips": 4}
 @final
 @dataclass(frozen=True)
 class Comparison:
-    """One method against the row "without translation" in one metric."""
+    """One method, or one reference row, against the row "without translation" in one metric."""
 
     dataset: str
     method: str
     metric: str
     subjects: int  # that both rows have a result for
     difference: float  # mean over subjects of method minus base; accuracy in percentage points
+    low: float  # of the interval of the difference; NaN with fewer than two subjects
+    high: float
     p: float  # two-sided; NaN with fewer than two subjects
-    p_holm: float  # corrected over the methods of one dataset and metric
+    p_holm: float  # corrected over the methods of one dataset and metric; NaN for a reference row
     title: str  # of the method
+    reference: bool
 
 
 def compare(record: Record, results: Sequence[Results], convention: Convention) -> list[Comparison]:
-    """Compare each method of a record with the row "without translation"; nothing where that row was not run."""
+    """Compare each other row of a record with the row "without translation"; nothing where that row was not run."""
     base = next((one for one in results if one.row.name == BASE), None)
     if base is None:
         return []
@@ -51,17 +55,26 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
         without = per_subject(base, metric, convention)
         tests = []
         for one in results:
-            if one.row.group in ("reference", "none"):
+            if one.row.group == "none":
                 continue
             both = pd.concat([per_subject(one, metric, convention), without], axis=1, join="inner")
             differences = (both.iloc[:, 0] - both.iloc[:, 1]).to_numpy(dtype=float)
             differences = differences[np.isfinite(differences)]
             if len(differences):
                 tests.append((one.row, differences, sign_flip(differences)))
-        corrected = holm([p for _, _, p in tests])
+        corrected = holm([p if row.group != "reference" else float("nan") for row, _, p in tests])
         comparisons += [
             Comparison(
-                record.protocol.dataset, row.name, metric, len(values), float(values.mean()), p, p_holm, row.title
+                record.protocol.dataset,
+                row.name,
+                metric,
+                len(values),
+                float(values.mean()),
+                *bootstrap.interval_of_mean(values),
+                p,
+                p_holm,
+                row.title,
+                row.group == "reference",
             )
             for (row, values, p), p_holm in zip(tests, corrected, strict=True)
         ]
@@ -124,17 +137,22 @@ def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str])
     rows = [
         [
             escape(titles[one.dataset]),
-            escape(one.title),
+            f"*{escape(one.title)}*" if one.reference else escape(one.title),
             _TITLES[one.metric],
             str(one.subjects),
-            f"{one.difference:+.{_DECIMALS[one.metric]}f}".replace("-", "−"),
+            *(signed(value, _DECIMALS[one.metric]) for value in (one.difference, one.low, one.high)),
             _p(one.p),
             _p(one.p_holm),
         ]
         for one in comparisons
     ]
-    header = ["Data set", "Method", "Metric", "Subjects", "Difference", "p", "p (Holm)"]
-    return grid(header, rows, "lllrrrr") + "\n"
+    header = ["Data set", "Method", "Metric", "Subjects", "Difference", "Low", "High", "p", "p (Holm)"]
+    return grid(header, rows, "lllrrrrrr") + "\n"
+
+
+def signed(value: float, decimals: int) -> str:
+    """A difference as printed, e.g. +0.50 or −0.12; a dash for NaN."""
+    return DASH if np.isnan(value) else f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _found(outcomes: Mapping[int, Outcome]) -> list[pd.DataFrame]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nferbench.metrics.classification import accuracy, confusion_matrix, macro_f1, over_folds
 from nferbench_reports import paper
 from nferbench_reports.records import Group, Record, Row
-from nferbench_reports.results import PREDICTED, Missing, Outcome, Results
+from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results
 
 Kind = Literal["comparison", "ablation"]
 Convention = Literal["standard", "paper"]
@@ -156,7 +156,7 @@ def comparison(
             "The published PSNR and SSIM follow the other convention and are left out; "
             f"--convention {paper.CONVENTION} shows them."
         )
-    caption = f"The compared methods on {protocol.dataset_title}."
+    caption = f"The compared methods on {protocol.dataset_title}{protocol.averaged()}."
     return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, (*said, *remarks))
 
 
@@ -186,7 +186,11 @@ def ablation(
         _row(one.row, paper.ablation_title(one.row.name, one.row.title), cells[one.row.name])
         for one in _printed_order("ablation", list(first.values()))
     ]
-    titles = " and ".join(record.protocol.dataset_title for record, _ in runs)
+    averaged = [record.protocol.averaged() for record, _ in runs]
+    if len(set(averaged)) == 1:
+        titles = " and ".join(record.protocol.dataset_title for record, _ in runs) + averaged[0]
+    else:
+        titles = "; and ".join(record.protocol.dataset_title + record.protocol.averaged() for record, _ in runs)
     known = beside_paper and any(record.protocol.dataset in paper.DATASETS for record, _ in runs)
     caption = f"Ablation study on {titles}."
     return Table("ablation", number, caption, tuple(columns), tuple(rows), known, tuple(remarks))
@@ -272,12 +276,16 @@ def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_p
 
 
 def _measured(results: Results, column: Column, classes: Sequence[str]) -> tuple[Mapping[int, Outcome], Measure]:
-    if column.metric == "accuracy":
-        return results.predictions, lambda frame: 100 * accuracy(_confusion(frame, classes))
-    if column.metric == "macro_f1":
-        return results.predictions, lambda frame: 100 * macro_f1(_confusion(frame, classes))
+    if column.metric in RECOGNITION:
+        share = accuracy if column.metric == "accuracy" else macro_f1
+        return results.predictions, lambda frame: _over_seeds(frame, lambda one: 100 * share(_confusion(one, classes)))
     score = f"{column.metric}_paper" if column.convention == "paper" else column.metric
     return results.scores[score], lambda frame: float(frame[score].mean())
+
+
+def _over_seeds(frame: pd.DataFrame, measure: Measure) -> float:
+    """The mean of what each training of the recogniser scores by itself."""
+    return float(np.mean([measure(one) for _, one in frame.groupby(SEED)]))
 
 
 def _confusion(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:

@@ -128,6 +128,25 @@ def test_the_protocol_says_how_people_were_divided_and_faces_cropped(
     assert words in read_records(workspace.root).chosen[0].record.protocol.summary()
 
 
+def test_the_protocol_says_over_how_many_trainings_recognition_is_averaged(workspace: Any) -> None:
+    for seeds, words in ((1, "FER ResNet-18"), (3, "FER ResNet-18, recognition averaged over 3 trainings")):
+        workspace.record([], fer_seeds=seeds)
+        assert read_records(workspace.root).chosen[0].record.protocol.summary().endswith(words)
+
+
+@pytest.mark.parametrize(("trainings", "seeds"), [("a", 3), ("abc", 1), ("abb", 3), ("abb", 2), ("abcc", 3)])
+def test_a_row_with_another_number_of_trainings_than_its_protocol_is_left_out(
+    workspace: Any, trainings: str, seeds: int
+) -> None:
+    first, *more = [workspace.missing(each) for each in trainings]
+    odd = {**workspace.row("odd", "gan"), "folds": [{"fold": 0, "fer": first, "fer_repeats": more}]}
+    workspace.record([odd, workspace.row("good", "gan", quality=[workspace.missing("q")])], fer_seeds=seeds)
+    records = read_records(workspace.root)
+    assert [row.name for row in records.chosen[0].record.rows] == ["good"]
+    (problem,) = records.problems
+    assert f"(rows.0.folds: not {seeds} trainings of the recogniser behind each)" in problem
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -194,7 +213,15 @@ def test_a_row_that_cannot_be_read_costs_itself_only(workspace: Any, change: dic
 
 @pytest.mark.parametrize(
     "protocol",
-    [{"folds": 10**12}, {"folds": 0}, {"size": -1}, {"classes": "anger"}, {"dataset": 3}, {"division": "sideways"}],
+    [
+        {"folds": 10**12},
+        {"folds": 0},
+        {"size": -1},
+        {"classes": "anger"},
+        {"dataset": 3},
+        {"division": "sideways"},
+        {"fer_seeds": 0},
+    ],
 )
 def test_a_protocol_that_no_run_has_costs_its_own_record_only(workspace: Any, protocol: dict[str, Any]) -> None:
     workspace.record([], "good")

@@ -126,6 +126,23 @@ def test_a_report_never_imports_torch_and_the_package_alone_not_even_pandas(work
     assert run.returncode == 0, run.stderr
 
 
+def test_every_table_of_recognition_says_how_many_trainings_are_averaged(workspace: Any, tmp_path: Path) -> None:
+    groups = {"none": "none", "m": "gan", "oracle": "reference"}
+    rows = [recognised(workspace, "s", name, group) for name, group in groups.items()]
+    workspace.record(rows)
+    assert "trainings" not in write_report(workspace.root, tmp_path / "one").text
+    for row in rows:
+        for fold, subjects in zip(row["folds"], ("ab", "cd"), strict=True):
+            keys = [f"again-{row['name']}-{fold['fold']}-{seed}" for seed in (1, 2)]
+            fold["fer_repeats"] = [workspace.fer(key, subjects, "aa ff") for key in keys]
+    workspace.record(rows, fer_seeds=3)
+    report = write_report(workspace.root, tmp_path / "three")
+    words = "recognition averaged over 3 trainings"
+    lines = [line for line in report.text.splitlines() if words in line]
+    assert [re.split("[.:]", line)[0] for line in lines] == ["- Tiny", "**Table 1", "**Significance", "**Headroom"]
+    assert words in (tmp_path / "three" / "table-comparison-tiny.tex").read_text()
+
+
 SETS = (
     "Set A",
     "set A",

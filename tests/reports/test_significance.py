@@ -77,12 +77,47 @@ def test_only_subjects_that_both_rows_have_are_compared(workspace: Any) -> None:
     assert "accuracy" not in found
 
 
-def test_references_are_not_compared_and_without_a_base_nothing_is(workspace: Any) -> None:
+def test_without_a_base_nothing_is_compared(workspace: Any) -> None:
     fer = [workspace.fer("a0", "ab", "aa ff"), workspace.fer("a1", "cd", "aa ff")]
     workspace.record([workspace.row("oracle", "reference", fer=fer), workspace.row("m", "gan", fer=fer)])
     assert compared(workspace) == []
-    workspace.record([workspace.row("oracle", "reference", fer=fer), workspace.row("none", "none", fer=fer)])
-    assert compared(workspace) == []
+
+
+def test_references_are_compared_and_take_no_part_in_the_correction(workspace: Any) -> None:
+    answers = {"nir-only": "af af af ff", "oracle": "aa aa aa ff", "m": "aa aa af ff", "none": "af af af fa"}
+    groups = {"nir-only": "reference", "oracle": "reference", "m": "gan", "none": "none"}
+    workspace.record(
+        [
+            workspace.row(name, groups[name], fer=[workspace.fer(name, "abcd", text)], title=name)
+            for name, text in answers.items()
+        ]
+    )
+    found = {one.method: one for one in compared(workspace)}
+    assert {name: one.difference for name, one in found.items()} == {"nir-only": 25, "oracle": 100, "m": 75}
+    assert found["oracle"].p == pytest.approx(2 / 2**4) and (found["oracle"].low, found["oracle"].high) == (100, 100)
+    assert found["m"].p_holm == found["m"].p and math.isnan(found["oracle"].p_holm)
+    text = write_markdown(list(found.values()), {"tiny": "Tiny"})
+    assert "| *oracle*   |" in text and "| m  " in text
+
+
+def test_intervals_are_of_the_mean_over_subjects(workspace: Any) -> None:
+    none = [workspace.fer("n0", "ab", "af ff"), workspace.fer("n1", "c", "aa")]
+    mine = [workspace.fer("m0", "ab", "aa ff"), workspace.fer("m1", "c", "ah")]
+    workspace.record([workspace.row("none", "none", fer=none), workspace.row("m", "gan", fer=mine)])
+    (result,) = compared(workspace)  # +100, 0 and -100: three times the same subject has a chance of 1/27 > 2.5 %
+    assert (result.difference, result.low, result.high) == (0, -100, 100)
+    (line,) = write_markdown([result], {"tiny": "Tiny"}).splitlines()[2:]
+    assert [cell.strip() for cell in line.split("|")][4:8] == ["3", "+0.00", "−100.00", "+100.00"]
+
+
+def test_accuracy_of_a_subject_is_its_mean_over_images_and_trainings(workspace: Any) -> None:
+    none = workspace.row("none", "none", fer=[workspace.fer("n", "aab", "af af ff")])
+    mine = workspace.row("m", "gan", fer=[workspace.fer("m", "aab", "aa af ff")])
+    none["folds"][0]["fer_repeats"] = [workspace.fer("n1", "aab", "aa af ff")]
+    mine["folds"][0]["fer_repeats"] = [workspace.fer("m1", "aab", "aa aa fa")]
+    workspace.record([none, mine], folds=1, fer_seeds=2)
+    (result,) = compared(workspace)  # a: 3 of 4 instead of 1 of 4, b: 1 of 2 instead of 2 of 2
+    assert (result.subjects, result.difference, result.low, result.high) == (2, 0, -50, 50)
 
 
 def test_infinite_psnr_is_left_out_rather_than_tested(workspace: Any) -> None:
@@ -91,7 +126,8 @@ def test_infinite_psnr_is_left_out_rather_than_tested(workspace: Any) -> None:
     workspace.record([workspace.row("none", "none", quality=none), workspace.row("m", "gan", quality=mine)])
     found = {one.metric: one for one in compared(workspace)}
     assert (found["psnr"].subjects, found["psnr"].difference) == (1, 5)
-    assert math.isnan(found["psnr"].p_holm)
+    assert math.isnan(found["psnr"].p_holm) and math.isnan(found["psnr"].low)
+    assert "+5.00 |   – |    – |   – |        – |" in write_markdown([found["psnr"]], {"tiny": "Tiny"})
 
 
 def test_the_table_has_exactly_its_columns_even_when_empty(workspace: Any) -> None:

@@ -87,6 +87,69 @@ def test_a_partial_mean_says_how_many_folds_stand_behind_it_and_why(workspace: A
     assert accuracy.note == "1 of 2 folds: fold 1: out-of-memory: killed at 12 GiB (recognition m)"
 
 
+SEEDS = (  # of two folds: another training gets 2 of 4 and 2 of 2
+    (("aabb", "aa ff hh af"), ("cc", "aa fh")),
+    (("aabb", "aa ff ha af"), ("cc", "aa ff")),
+)
+
+
+def repeated(workspace: Any, name: str = "m", group: str = "gan", **more: Any) -> dict[str, Any]:
+    """A row whose recogniser was trained twice."""
+    row = recognised(workspace, name, group, SEEDS[0], **more)
+    for fold, (entry, answers) in enumerate(zip(row["folds"], SEEDS[1], strict=True)):
+        entry["fer_repeats"] = [workspace.fer(f"{name}-{fold}-seed1", *answers)]
+    return row
+
+
+def test_several_trainings_are_scored_each_and_averaged(workspace: Any) -> None:
+    workspace.record([repeated(workspace)], fer_seeds=2)
+    table = compared(workspace)
+    accuracy, f1 = cell(table, "m", "accuracy"), cell(table, "m", "macro_f1")
+    assert accuracy.pooled == pytest.approx(100 * (4 / 6 + 4 / 6) / 2)
+    by_fold = (100 * (3 / 4 + 2 / 4) / 2, 100 * (1 / 2 + 2 / 2) / 2)
+    assert accuracy.mean == pytest.approx(sum(by_fold) / 2)
+    assert accuracy.std == pytest.approx(abs(by_fold[0] - by_fold[1]) / math.sqrt(2))
+    # Pooled F1: of the first training anger 4/5, fear 1/2, happiness 2/3; of the second 2/3, 4/5 and 0.
+    assert f1.pooled == pytest.approx(100 * ((4 / 5 + 1 / 2 + 2 / 3) / 3 + (2 / 3 + 4 / 5 + 0) / 3) / 2)
+    assert (accuracy.folds, accuracy.note) == ((0, 1), "")
+    assert table.caption == "The compared methods on Tiny, recognition averaged over 2 trainings."
+
+
+def test_a_fold_that_lacks_one_training_is_missing_with_its_reason(workspace: Any) -> None:
+    row = repeated(workspace)
+    row["folds"][0]["fer_repeats"] = [workspace.missing("gone", "diverged", "not finite", "recognition m-fold0-seed1")]
+    workspace.record([row], fer_seeds=2)
+    accuracy = cell(compared(workspace), "m", "accuracy")
+    assert (accuracy.pooled, accuracy.folds) == (pytest.approx(100 * (1 / 2 + 2 / 2) / 2), (1,))
+    assert accuracy.note == (
+        "1 of 2 folds: fold 0: 1 of 2 trainings of the recogniser missing: diverged: not finite (recognition m-seed1)"
+    )
+    for fold in row["folds"]:
+        fold["fer"], fold["fer_repeats"] = workspace.missing(f"a{fold['fold']}"), [workspace.missing("b")]
+    workspace.record([row], fer_seeds=2)
+    assert cell(compared(workspace), "m", "accuracy").note == "none of 2 folds: not run yet"
+
+
+def test_the_caption_of_the_ablation_says_what_was_averaged_on_which_data_set(workspace: Any) -> None:
+    workspace.record([repeated(workspace, tables=["ablation"])], fer_seeds=2)
+    one = read_records(workspace.root).chosen[0].record
+    results = [load_results(workspace.root, row, one.protocol.classes) for row in one.rows]
+    other = one.model_copy(
+        update={"protocol": one.protocol.model_copy(update={"dataset_title": "Other", "fer_seeds": 1})}
+    )
+    captions = [
+        table.caption
+        for runs in ([one], [one, one], [other, one], [other])
+        if (table := ablation([(record, results) for record in runs], 1, False))
+    ]
+    assert captions == [
+        "Ablation study on Tiny, recognition averaged over 2 trainings.",
+        "Ablation study on Tiny and Tiny, recognition averaged over 2 trainings.",
+        "Ablation study on Other; and Tiny, recognition averaged over 2 trainings.",
+        "Ablation study on Other.",
+    ]
+
+
 def test_a_fold_that_was_not_asked_for_counts_as_missing(workspace: Any) -> None:
     workspace.record([recognised(workspace, "m")], folds=5)
     assert cell(compared(workspace), "m", "accuracy").note == "2 of 5 folds: folds 2, 3, 4: not part of the run"

@@ -67,8 +67,8 @@ def split_lines(work: Work) -> list[str]:
     """The test subjects of every fold, and the fingerprint of all their lists."""
     lines = []
     for cell in work.rows[0].folds:
-        if cell.recognition is not None:
-            test = cell.recognition.fold.test
+        if cell.recognition:
+            test = cell.recognition[0].fold.test
             lines.append(f"fold {cell.fold}: {len(test)} of {work.subjects} subjects are tested: {' '.join(test)}")
     return [*lines, f"fingerprint of these splits: {work.splits}"]
 

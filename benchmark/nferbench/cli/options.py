@@ -46,6 +46,7 @@ class RunOptions:
     ] = None
     seed: Annotated[int | None, typer.Option(help="Of splits, trainings and samples; default 0.")] = None
     fer: Annotated[str | None, typer.Option(help="Expression recogniser (nferbench fer-models).")] = None
+    fer_seeds: Annotated[int | None, typer.Option(help="Trainings of each recogniser, averaged; default 1.")] = None
     detector: Detector = None
     crop: Crop = None
     change: Change = field(default_factory=list)

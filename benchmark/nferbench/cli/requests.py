@@ -42,6 +42,7 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
         chosen.division,
         chosen.seed,
         chosen.fer,
+        chosen.fer_seeds,
         chosen.detector,
         chosen.crop,
         tuple(chosen.change),

@@ -45,7 +45,8 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
     labels = torch.tensor([classes.index(name) for name in names], device=context.device)
 
     # The same seed for every row of the table: they differ in the extra set alone.
-    seed = derive_seed("recognise", stage.seed, stage.fold.index)
+    repeat = (stage.repeat,) if stage.repeat else ()  # the first has the seed that it had when there was but one
+    seed = derive_seed("recognise", stage.seed, stage.fold.index, *repeat)
 
     def built() -> nn.Module:
         torch.manual_seed(seed)

@@ -63,10 +63,10 @@ def _named(work: Work) -> Mapping[str, Collection[Stage]]:
             named.setdefault(faces.dataset.name, set()).add(faces)
     for row in work.rows:
         for cell in row.folds:
-            if cell.recognition is not None:
-                named.setdefault(cell.recognition.fer.name, set()).add(cell.recognition)
-                if isinstance(cell.recognition.extra, Translate):
-                    named.setdefault(row.name, set()).add(cell.recognition.extra)
+            for recognition in cell.recognition:
+                named.setdefault(recognition.fer.name, set()).add(recognition)
+                if isinstance(recognition.extra, Translate):
+                    named.setdefault(row.name, set()).add(recognition.extra)
             if cell.translation is not None:
                 named.setdefault(row.name, set()).update((cell.translation, *cell.translation.networks))
     return named

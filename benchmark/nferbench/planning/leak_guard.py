@@ -34,7 +34,7 @@ def leaks_of(work: Work, roots: Mapping[str, Path], store: Store) -> tuple[str, 
         except DataError:  # damaged: it will be prepared again, and looked at then
             return None
         faces, *extra = (read_prepared(store.path(stage)) for stage in wanted)
-        tests = [cell.recognition.fold.test for cell in work.rows[0].folds if cell.recognition is not None]
+        tests = [cell.recognition[0].fold.test for cell in work.rows[0].folds if cell.recognition]
         found = find_leaks(faces, tests, extra[0] if extra else None, same_people=same_people)
         known[question] = [str(leak) for leak in found]
         write_cache(path, known)

@@ -38,12 +38,12 @@ REFERENCES = {"nir-only": "NIR only (no extra set)", "oracle": "True NIR of the 
 
 @dataclass(frozen=True)
 class FoldStages:
-    """The stages behind one cell of a row; None where the row has no such number."""
+    """The stages behind one cell of a row; None, or no recognition, where the row has no such number."""
 
     fold: int
     translation: Translate | None
     quality: ScoreTranslation | None
-    recognition: Recognise | None
+    recognition: tuple[Recognise, ...]  # equal but for their seeds
 
 
 @dataclass(frozen=True)
@@ -252,11 +252,11 @@ def _row(
     for fold in folds:
         networks = networks_of(row.translator, faces, fold, settings.seed)
         test = Translate(row.translator, networks, faces, "test", fold, settings.seed)
-        recognition = None
+        recognition: tuple[Recognise, ...] = ()
         if extra is not None:
             # Without a fitted network nothing depends on the fold: one translation of the extra set serves them all.
             translated = Translate(row.translator, networks, extra, "all", fold if networks else None, settings.seed)
-            recognition = Recognise(settings.fer, faces, fold, settings.seed, translated)
+            recognition = _recognition(settings, faces, fold, translated)
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
     kind = row.translator
     told = (*kind.stamps, *initial.stamps(kind))
@@ -266,10 +266,17 @@ def _row(
 def _reference(
     name: str, settings: Settings, faces: PrepareFaces, folds: Sequence[HeldOut], extra: PrepareFaces | None
 ) -> RowStages:
-    cells = tuple(
-        FoldStages(fold.index, None, None, Recognise(settings.fer, faces, fold, settings.seed, extra)) for fold in folds
-    )
+    cells = tuple(FoldStages(fold.index, None, None, _recognition(settings, faces, fold, extra)) for fold in folds)
     return RowStages(name, REFERENCES[name], "reference", False, (), ("comparison",), cells)
+
+
+def _recognition(
+    settings: Settings, faces: PrepareFaces, fold: HeldOut, extra: PrepareFaces | Translate | None
+) -> tuple[Recognise, ...]:
+    return tuple(
+        Recognise(settings.fer, faces, fold, settings.seed, extra, repeat=repeat)
+        for repeat in range(settings.fer_seeds)
+    )
 
 
 def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, ...]:
@@ -284,7 +291,7 @@ def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, 
     for index in folds:  # fold by fold: the first results come early
         for row in rows:
             cell = row.folds[index]
-            for stage in (cell.translation, cell.quality, cell.recognition):
+            for stage in (cell.translation, cell.quality, *cell.recognition):
                 if stage is not None:
                     add(stage)
     return tuple(ordered)

@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, int | str | bool] = {
     "nir_levels": "",
     "detector": "given",
     "fer": "resnet18",
+    "fer_seeds": 1,
 }
 SECTIONS = ("methods", "datasets", "fer-models", "detectors")  # fields of what is registered, by its name
 ROWS = ("ablation", "rows")  # lists of variants, each known by its name

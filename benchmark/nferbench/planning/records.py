@@ -10,7 +10,7 @@ from typing import Any
 from nferbench import __version__
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.values import describe, digest
-from nferbench.planning.plan import RowStages, Work
+from nferbench.planning.plan import FoldStages, RowStages, Work
 from nferbench.planning.settings import Settings
 from nferbench.workspace.files import file_name, read_json, write_json
 from nferbench.workspace.locks import turn
@@ -53,6 +53,8 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "splits": work.splits,
     }
     identity = [protocol, key(work.faces), key(work.extra) if work.extra else None, describe(settings.fer)]
+    if settings.fer_seeds > 1:  # records of one keep the name that they had before there could be more
+        identity.append(settings.fer_seeds)
     name = f"{file_name(settings.dataset.name)}-{file_name(settings.preset)}-{digest(identity)[:8]}"
     path = store.workspace / "records" / f"{name}.json"
     rows = [_row(row, store, stamps) for row in work.rows]
@@ -62,9 +64,10 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "nferbench": __version__,
-        # These four are no part of the identity: the keys and the splits say more.
+        # The last four are no part of the identity: the keys and the splits say more.
         "protocol": {
             **protocol,
+            "fer_seeds": settings.fer_seeds,
             "crop": _crop(settings),
             "division": work.division,
             "without_extra": settings.without_extra,
@@ -108,16 +111,19 @@ def _row(row: RowStages, store: Store, stamps: Sequence[str]) -> dict[str, Any]:
         "heterogeneous": row.heterogeneous,
         "tables": list(row.tables),
         "stamps": [*row.stamps, *stamps],
-        "folds": [
-            {
-                "fold": cell.fold,
-                "translation": _reference(cell.translation, store),
-                "quality": _reference(cell.quality, store),
-                "fer": _reference(cell.recognition, store),
-            }
-            for cell in row.folds
-        ],
+        "folds": [_fold(cell, store) for cell in row.folds],
     }
+
+
+def _fold(cell: FoldStages, store: Store) -> dict[str, Any]:
+    first, *repeats = cell.recognition or (None,)
+    fold = {
+        "fold": cell.fold,
+        "translation": _reference(cell.translation, store),
+        "quality": _reference(cell.quality, store),
+        "fer": _reference(first, store),
+    }
+    return {**fold, "fer_repeats": [_reference(each, store) for each in repeats]} if repeats else fold
 
 
 def _reference(stage: Stage | None, store: Store) -> dict[str, str] | None:

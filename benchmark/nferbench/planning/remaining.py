@@ -90,9 +90,9 @@ def _lost_folds(work: Work, listed: Sequence[Face], kept: Sequence[Face], reason
     everyone = {face.subject for face in listed}
     recognised = "nir" if any(face.modality == "nir" for face in listed) else "vis"
     for cell in work.rows[0].folds:
-        if cell.recognition is None:
+        if not cell.recognition:
             continue
-        test = set(cell.recognition.fold.test)
+        test = set(cell.recognition[0].fold.test)
         for side, people in (("training", everyone - test), ("test", test)):
             before, after = ([face for face in faces if face.subject in people] for faces in (listed, kept))
             for expression in work.classes:

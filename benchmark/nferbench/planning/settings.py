@@ -32,6 +32,7 @@ DIVISIONS = ("folds", "repeats")
 GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison"}  # what else --methods understands
 CROPS = ("given", "none", "box68", "fan", "eyes", "template")  # of `faces.crops`, named here without numpy
 Role = Literal["dataset", "extra"]  # by which the sets of a run are told apart: their names are labels
+MOST_FER_SEEDS = 100
 NO_EXTRA = "none"  # named in place of an extra set
 DECLINED = f"no extra set (--extra {NO_EXTRA})"
 UNNAMED = "no extra set was named; --extra SET adds these numbers"
@@ -66,6 +67,7 @@ class Settings:
     dataset: FaceDataset
     extra: FaceDataset | None  # the VIS set that is translated for training; None leaves recognition out
     fer: FERModel
+    fer_seeds: int  # trainings of each recogniser, whose scores are averaged
     rows: tuple[Row, ...]
     by_path: tuple[Role, ...] = ()  # sets that were given by path
     without_extra: str = ""  # why there is no extra set; "" where there is one
@@ -89,6 +91,7 @@ class Request:
     division: str | None = None
     seed: int | None = None
     fer: str | None = None
+    fer_seeds: int | None = None
     detector: str | None = None
     crop: str | None = None
     changes: tuple[str, ...] = ()  # "path=value"
@@ -116,10 +119,14 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
             content[section] = entries
     chosen = {
         name: getattr(request, name)
-        for name in ("folds", "division", "seed", "fer", "detector", "crop")
+        for name in ("folds", "division", "seed", "fer", "fer_seeds", "detector", "crop")
         if getattr(request, name) is not None
     }
-    problems += [f"--set {each} changes nothing: --{each} is given too; keep one" for each in chosen if each in changes]
+    problems += [
+        f"--set {each} changes nothing: --{each.replace('_', '-')} is given too; keep one"
+        for each in chosen
+        if each in changes
+    ]
     values: dict[str, Any] = {**SETTINGS, **content, **chosen}
     for name, default in SETTINGS.items():
         if type(values[name]) is not type(default):
@@ -128,6 +135,8 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         problems.append(f"folds must be at least 2, not {values['folds']}")
     if isinstance(values["size"], int) and not 16 <= values["size"] <= 1024:
         problems.append(f"size must be 16 to 1024 pixels, not {values['size']}")
+    if isinstance(values["fer_seeds"], int) and not 1 <= values["fer_seeds"] <= MOST_FER_SEEDS:
+        problems.append(f"fer_seeds must be 1 to {MOST_FER_SEEDS} trainings a recogniser, not {values['fer_seeds']}")
     for name in ("vis_levels", "nir_levels"):
         if isinstance(values[name], str):
             values[name] = _try(problems, parsed, values[name], name)
@@ -169,8 +178,8 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         problems += ineffective([path for name in SECTIONS for path in paths(changes.get(name, {}), name)], used)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
-    own = ("size", "folds", "division", "seed", "crop", "register", "smooth", "vis_levels", "nir_levels")
-    sizes = {name: values[name] for name in own}
+    own = ("size", "folds", "division", "seed", "fer_seeds", "crop")
+    sizes = {name: values[name] for name in (*own, "register", "smooth", "vis_levels", "nir_levels")}
     return Settings(
         preset=settled.label,
         dataset=dataset,

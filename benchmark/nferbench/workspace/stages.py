@@ -175,6 +175,7 @@ class Recognise(Stage):
     seed: int
     extra: PrepareFaces | Translate | None  # None: NIR only
     extra_modality: Modality = "nir"  # which faces of a prepared extra set; the oracle reads its NIR
+    repeat: int = dataclasses.field(default=0, metadata={LATER: True})  # which of several trainings that differ by seed
 
     def needs(self) -> tuple[Stage, ...]:
         if self.extra is None:
@@ -189,4 +190,5 @@ class Recognise(Stage):
             training = self.extra.translator.name
         else:
             training = "oracle"
-        return f"{self.fer.name}-{training}-{self.faces.dataset.name}-fold{self.fold.index}"
+        repeat = f"-seed{self.repeat}" if self.repeat else ""
+        return f"{self.fer.name}-{training}-{self.faces.dataset.name}-fold{self.fold.index}{repeat}"

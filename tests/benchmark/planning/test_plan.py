@@ -10,12 +10,13 @@ from PIL import Image
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.values import describe, digest
+from nferbench.planning.again import again
 from nferbench.planning.costs import Preflight, estimate, units
 from nferbench.planning.plan import Work, data_roots, plan_work
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.records import write_record
 from nferbench.planning.settings import Request, resolve
-from nferbench.planning.status import Status
+from nferbench.planning.status import Status, statuses
 from nferbench.workspace.stages import HeldOut, PrepareFaces, Recognise, TrainNetwork, Translate, key
 from nferbench.workspace.store import Store
 
@@ -87,7 +88,7 @@ def test_the_split_column_of_a_manifest_says_how_many_folds_there_are(
 def test_nothing_fitted_sees_a_test_subject(tmp_path: Path) -> None:
     found = work(tmp_path)
     subjects = {face.subject for face in found.listings[found.faces].faces}
-    tested = [set(cell.recognition.fold.test) for cell in found.rows[0].folds if cell.recognition]
+    tested = [set(cell.recognition[0].fold.test) for cell in found.rows[0].folds]
     assert set().union(*tested) == subjects and sum(map(len, tested)) == len(subjects)
     for row in found.rows:
         for cell, test in zip(row.folds, tested, strict=True):
@@ -106,13 +107,13 @@ def test_the_oracle_appears_where_the_extra_set_has_nir(tmp_path: Path) -> None:
     assert "oracle" not in [row.name for row in work(tmp_path).rows]
     found = work(tmp_path, dataset="synthetic-hfe", extra="synthetic-vis-nir", methods=("none",))
     assert [row.name for row in found.rows] == ["nir-only", "oracle", "none"]
-    recognition = found.rows[1].folds[0].recognition
-    assert recognition is not None and recognition.extra_modality == "nir" and recognition.extra == found.extra
+    (recognition,) = found.rows[1].folds[0].recognition
+    assert recognition.extra_modality == "nir" and recognition.extra == found.extra
 
 
 def test_without_an_extra_set_methods_have_no_recognition(tmp_path: Path) -> None:
     found = work(tmp_path, extra="none")
-    assert all(cell.recognition is None for row in found.rows if row.name != "nir-only" for cell in row.folds)
+    assert all(cell.recognition == () for row in found.rows if row.name != "nir-only" for cell in row.folds)
     assert not any(isinstance(stage, Recognise) and stage.extra is not None for stage in found.stages)
 
 
@@ -180,6 +181,59 @@ PINNED = {
     "baseline": "08ecfec4cd7f",
     "stage": "e6d2a1250b27",
 }
+
+
+def test_more_trainings_of_a_recogniser_add_to_those_that_are_stored(tmp_path: Path) -> None:
+    one, three = work(tmp_path), work(tmp_path, fer_seeds=3)
+    added = set(three.stages) - set(one.stages)
+    assert set(one.stages) < set(three.stages)
+    assert {type(stage) for stage in added} == {Recognise} and len(added) == 2 * 3 * len(one.rows)
+    assert len({key(stage) for stage in three.stages}) == len(three.stages)
+    cell = three.rows[-1].folds[1]
+    assert [stage.repeat for stage in cell.recognition] == [0, 1, 2]
+    assert [stage.label() for stage in cell.recognition] == [
+        "smallcnn-toy-regression-toy-fold1",
+        "smallcnn-toy-regression-toy-fold1-seed1",
+        "smallcnn-toy-regression-toy-fold1-seed2",
+    ]
+    assert {units(stage, three) for stage in cell.recognition} == {units(one.rows[-1].folds[1].recognition[0], one)}
+
+
+def test_the_first_training_keeps_its_key(tmp_path: Path) -> None:
+    faces = PrepareFaces(PLUGINS.datasets["synthetic-hfe"], "content", 256, "given", 68)
+    fer = PLUGINS.fer_models["smallcnn"]
+    first, second = (Recognise(fer, faces, HeldOut(0, ("s000",)), 0, None, repeat=repeat) for repeat in (0, 1))
+    assert key(first)[:12] == "6728cbb9fb04" and key(second) != key(first)
+
+
+def test_a_further_training_is_new_and_no_change_of_the_first(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first, second = work(tmp_path, fer_seeds=2).rows[0].folds[0].recognition
+    store.partial(first)
+    store.commit(first, {"result": {}})
+    states = {state.stage: state for state in statuses(work(tmp_path, fer_seeds=2), store)}
+    assert (states[second].state, states[second].reason) == ("to run", "new")
+
+
+def test_again_does_all_trainings_of_a_recogniser_again(tmp_path: Path) -> None:
+    found = work(tmp_path, fer_seeds=2)
+    states = again(found, [Status(stage, "done") for stage in found.stages], ["smallcnn"])
+    redone = [state.stage for state in states if state.state == "again"]
+    assert redone == [stage for stage in found.stages if isinstance(stage, Recognise)]
+
+
+def test_records_name_all_trainings_and_those_of_one_stay_as_they_were(tmp_path: Path) -> None:
+    one, three = work(tmp_path), work(tmp_path, fer_seeds=3)
+    names = [write_record(each, Store(tmp_path), "nferbench run") for each in (one, three)]
+    assert len(set(names)) == 2
+    single, several = (json.loads((tmp_path / "records" / f"{name}.json").read_text()) for name in names)
+    assert (single["protocol"]["fer_seeds"], several["protocol"]["fer_seeds"]) == (1, 3)
+    assert not any("fer_repeats" in fold for row in single["rows"] for fold in row["folds"])
+    for mine, before in zip(several["rows"], single["rows"], strict=True):
+        for fold, former in zip(mine["folds"], before["folds"], strict=True):
+            repeats = fold.pop("fer_repeats")
+            assert fold == former
+            assert [entry["path"].count("-seed") for entry in repeats] == [1, 1]
 
 
 def test_what_could_not_be_timed_is_not_counted_as_nothing(tmp_path: Path) -> None:

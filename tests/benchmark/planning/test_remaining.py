@@ -97,8 +97,7 @@ def test_a_class_lost_on_both_sides_counts_what_went_with_its_partner(tmp_path: 
 def test_a_fold_that_lost_a_class_stops_with_counts(tmp_path: Path) -> None:
     work, _ = prepared(tmp_path / "whole", Frail())
     cell = work.rows[0].folds[1]
-    assert cell.recognition is not None
-    tested = cell.recognition.fold.test
+    tested = cell.recognition[0].fold.test
     said = refusal(tmp_path / "torn", Frail(tuple(f"nir/anger/{person}" for person in tested)))
     assert "has no usable training face of class `anger` left (2 of 2 NIR faces left out: 2 not an image)" in said
     assert "and 1 more like this" in said  # the other fold's test part
@@ -116,8 +115,7 @@ def test_a_fold_without_pairs_stops_with_counts(tmp_path: Path) -> None:
 
     work, _ = prepared(tmp_path / "whole", Loose())
     cell = work.rows[0].folds[0]
-    assert cell.recognition is not None
-    tested = cell.recognition.fold.test
+    tested = cell.recognition[0].fold.test
     said = refusal(tmp_path / "torn", Loose(tuple(f"vis/{c}/{p}" for c in CLASSES for p in tested)))
     assert (
         "fold 0 has no usable test pair left (8 of 8 paired faces left out: 4 no vis partner, 4 not an image)" in said

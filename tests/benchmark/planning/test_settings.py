@@ -100,6 +100,37 @@ def test_all_problems_are_told_together() -> None:
     assert len(text.splitlines()) >= 9
 
 
+def test_trainings_of_a_recogniser_are_set_like_any_other_number(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: quick\nfer_seeds: 5\n")
+    mine = str(tmp_path / "mine.yaml")
+    found = [
+        settings(),
+        settings(fer_seeds=3),
+        settings(changes=("fer_seeds=3",)),
+        settings(preset=mine),
+        settings(preset=mine, fer_seeds=100),
+    ]
+    assert [each.fer_seeds for each in found] == [1, 3, 3, 5, 100]
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"fer_seeds": 0}, "fer_seeds must be 1 to 100 trainings a recogniser, not 0"),
+        ({"fer_seeds": 101}, "fer_seeds must be 1 to 100 trainings a recogniser, not 101"),
+        ({"changes": ("fer_seeds=-2",)}, "fer_seeds must be 1 to 100 trainings a recogniser, not -2"),
+        ({"changes": ("fer_seeds=2.5",)}, "fer_seeds must be a int, not 2.5"),
+        ({"changes": ("fer_seeds=true",)}, "fer_seeds must be a int, not True"),
+        (
+            {"fer_seeds": 2, "changes": ("fer_seeds=2",)},
+            "--set fer_seeds changes nothing: --fer-seeds is given too; keep one",
+        ),
+    ],
+)
+def test_a_number_of_trainings_that_cannot_be_is_refused(request_: dict[str, Any], reason: str) -> None:
+    assert problems(**request_) == reason
+
+
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
     assert "unknown preset 'quik'; did you mean 'quick'?" in problems(preset="quik")
 
