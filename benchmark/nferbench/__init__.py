@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nferbench.contract.learning import GradientLearner
     from nferbench.contract.noise import ImageNoise, derive_seed
     from nferbench.contract.pixels import grey, luma
+    from nferbench.contract.pushes import hear_pushes, note_pushes
 
 __version__ = "0.1.0"
 
@@ -38,7 +39,9 @@ _WITH_TORCH = {
     "ImageNoise": "noise",
     "derive_seed": "noise",
     "grey": "pixels",
+    "hear_pushes": "pushes",
     "luma": "pixels",
+    "note_pushes": "pushes",
 }
 
 former_paths.install()
@@ -84,6 +87,8 @@ __all__ = [
     "__version__",
     "derive_seed",
     "grey",
+    "hear_pushes",
     "hookimpl",
     "luma",
+    "note_pushes",
 ]
