@@ -66,8 +66,8 @@ def note_pushes(step: int, t: int | Tensor, measure: Callable[[], Mapping[str, T
         score = pushes.get(SCORE)
         for term, push in pushes.items():
             rms = push.square().mean(1).sqrt().float()
-            compared = score is not None and term not in (SCORE, NOISE)
-            heard.append(Push(step, t, term, rms, _cosine(push, score) if compared else None))
+            cosine = None if score is None or term in (SCORE, NOISE) else _cosine(push, score)
+            heard.append(Push(step, t, term, rms, cosine))
 
 
 @contextmanager
@@ -101,5 +101,5 @@ def _flat(term: str, push: Tensor) -> Tensor:
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    lengths = a.norm(dim=1) * b.norm(dim=1)
+    lengths = (a.square().sum(1) * b.square().sum(1)).sqrt()
     return ((a * b).sum(1) / lengths).float()  # 0 / 0 is NaN, as is due

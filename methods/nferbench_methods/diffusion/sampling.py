@@ -111,7 +111,7 @@ def network_score(network: nn.Module, condition: Tensor | None = None) -> Score:
 
 
 def guided(eps: Tensor, gradients: Iterable[Tensor], level: Level) -> Tensor:
-    """Predicted noise, for a score corrected by minus the gradients of energies (EGSDE, Zhao et al. 2022; NFER-SDE, Eq. 5).
+    """The noise of a score corrected by minus the gradients of energies (EGSDE, Zhao et al. 2022; NFER-SDE, Eq. 5).
 
     The score is -eps / sqrt(1 - alpha_bar); a correction of it by -g moves an ancestral mean by -beta / sqrt(alpha) g.
     Gradients are added in the order in which they come.
