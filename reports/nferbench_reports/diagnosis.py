@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TypeVar, final
 
 import numpy as np
-import pandas as pd
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench_reports.grid import Example, Picture, draw, read_images
 from nferbench_reports.naming import stem
-from nferbench_reports.pushes import FILE, Panel, read_pushes
+from nferbench_reports.pushes import FILE, Panel, Summary, read_pushes, summarised
 from nferbench_reports.pushes_figure import draw_pushes
 from nferbench_reports.results import Missing, read_table
+
+SHOWN = 10  # steps of a summary
 
 T = TypeVar("T")
 
@@ -37,8 +38,7 @@ class Diagnosis:
     """What was written, and what was read for it."""
 
     paths: tuple[Path, ...]
-    pushes: Mapping[str, pd.DataFrame]  # by name of the method; methods that noted none are absent
-    faces: int
+    pushes: Mapping[str, Summary]  # by name of the method; methods that noted none are absent
 
 
 def write_diagnosis(prepared: Path, translated: Sequence[Translated], out: Path) -> Diagnosis:
@@ -55,15 +55,14 @@ def write_diagnosis(prepared: Path, translated: Sequence[Translated], out: Path)
     """
     noted = [each for each in translated if (each.folder / FILE).exists()]
     pushes = {each.name: _known(read_pushes(each.folder / FILE)) for each in noted}
-    faces, examples, columns = _grid(prepared, translated)
-    paths = {"faces": out / "faces.png"}
+    examples, columns = _grid(prepared, translated)
+    figure, grid = out / "pushes.png", out / "faces.png"
+    tables = [out / f"{stem(each.name)}.csv" for each in noted]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        draw(columns, examples).save(paths["faces"])
-        for each in noted:
-            paths[each.name] = out / f"{stem(each.name)}.csv"
-            shutil.copyfile(each.folder / FILE, paths[each.name])
-        figure = out / "pushes.png"
+        draw(columns, examples).save(grid)
+        for each, path in zip(noted, tables, strict=True):
+            shutil.copyfile(each.folder / FILE, path)
         figure.unlink(missing_ok=True)  # never an older figure beside newer tables
         if pushes:
             draw_pushes([Panel(each.title, pushes[each.name]) for each in noted], figure)
@@ -71,13 +70,12 @@ def write_diagnosis(prepared: Path, translated: Sequence[Translated], out: Path)
         raise UsageError(
             f"the diagnosis cannot be written to '{out}' ({error.strerror}); choose another: --out"
         ) from None
-    return Diagnosis((*paths.values(), *([figure] if pushes else [])), pushes, faces)
+    summaries = {name: summarised(each, SHOWN) for name, each in pushes.items()}
+    return Diagnosis((*tables, *([figure] if pushes else []), grid), summaries)
 
 
-def _grid(
-    prepared: Path, translated: Sequence[Translated]
-) -> tuple[int, list[Example], list[tuple[str, list[Picture]]]]:
-    """The columns of the picture grid: the VIS faces, each translation, the NIR faces."""
+def _grid(prepared: Path, translated: Sequence[Translated]) -> tuple[list[Example], list[tuple[str, list[Picture]]]]:
+    """What is a row each, and the columns of the picture grid: the VIS faces, each translation, the NIR faces."""
     faces = _known(read_table(prepared / "faces.csv", ("id", "modality", "subject", "expression", "pair")))
     images = _known(read_images(prepared))
     place = {face: i for i, face in enumerate(faces["id"])}
@@ -90,7 +88,7 @@ def _grid(
     columns: list[tuple[str, list[Picture]]] = [("VIS", [np.asarray(images[place[one.vis]]) for one in examples])]
     columns += [(each.title, [np.asarray(face) for face in _known(read_images(each.folder))]) for each in translated]
     columns.append(("NIR (real)", [np.asarray(images[place[one.nir]]) for one in examples]))
-    return len(examples), examples, columns
+    return examples, columns
 
 
 def _known(found: T | Missing) -> T:

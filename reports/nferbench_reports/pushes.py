@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -39,6 +38,17 @@ class Overshoot:
     t: int  # index in the training schedule
 
 
+@final
+@dataclass(frozen=True)
+class Summary:
+    """The pushes of a method in short."""
+
+    steps: int  # taken in all
+    terms: tuple[str, ...]  # the score, the energies, the noise
+    rows: tuple[tuple[int, tuple[float, ...]], ...]  # t, the score's size, those of the others as multiples of it; NaN
+    overshoots: tuple[Overshoot, ...]
+
+
 def read_pushes(path: Path) -> Outcome:
     """The pushes that a translation stored, a row a step and term; NaN where a cell is empty.
 
@@ -60,7 +70,20 @@ def energies(pushes: pd.DataFrame) -> list[str]:
     return [str(term) for term in pushes["term"].unique() if term not in (SCORE, NOISE)]
 
 
-def overshoots(pushes: pd.DataFrame) -> list[Overshoot]:
+def summarised(pushes: pd.DataFrame, count: int) -> Summary:
+    """Pushes in short, at no more than `count` steps, spread evenly from the first one taken to the last."""
+    others = (*energies(pushes), NOISE)
+    steps = pushes["k"].unique()
+    places = np.linspace(0, len(steps) - 1, min(count, len(steps))).round().astype(int)
+    rows = []
+    for k in steps[places]:
+        here = pushes[pushes["k"] == k].drop_duplicates("term").set_index("term")
+        sizes = [here["rms_mean"].get(SCORE, np.nan), *(here["relative"].get(term, np.nan) for term in others)]
+        rows.append((int(here["t"].iloc[0]), tuple(float(size) for size in sizes)))
+    return Summary(len(steps), (SCORE, *others), tuple(rows), _overshoots(pushes))
+
+
+def _overshoots(pushes: pd.DataFrame) -> tuple[Overshoot, ...]:
     """The energies that push harder than the score at some step, each where it does most."""
     found = []
     for term in energies(pushes):
@@ -68,7 +91,7 @@ def overshoots(pushes: pd.DataFrame) -> list[Overshoot]:
         if not harder.empty:
             t, relative = harder.sort_values("relative").iloc[-1][["t", "relative"]]
             found.append(Overshoot(term, float(relative), int(t)))
-    return found
+    return tuple(found)
 
 
 def panels_of(workspace: Path, record: Record) -> tuple[list[Panel], list[str]]:
@@ -95,13 +118,6 @@ def panels_of(workspace: Path, record: Record) -> tuple[list[Panel], list[str]]:
         elif energies(table):
             panels.append(Panel(title, table))
     return panels, faults
-
-
-def shown_steps(pushes: pd.DataFrame, count: int) -> Sequence[int]:
-    """At most `count` steps, spread evenly from the first one taken to the last."""
-    steps = pushes["k"].unique()
-    places = np.linspace(0, len(steps) - 1, min(count, len(steps))).round().astype(int)
-    return [int(steps[place]) for place in places]
 
 
 def _has_pushes(workspace: Path, entry: Entry) -> bool:

@@ -32,6 +32,7 @@ _ENERGIES: tuple[dict[str, Any], ...] = (
 _COLUMNS = 3
 _PANEL = (3.1, 2.5)  # inches
 _DPI = 150
+_FAINTEST = 1e-5  # of the largest push; nobody could see a smaller one
 _MARKS = 8  # markers on a line
 
 
@@ -59,6 +60,8 @@ def draw_pushes(panels: Sequence[Panel], path: Path) -> None:
         for empty in range(len(panels), len(axes)):
             axes[empty].set_visible(False)
             axes[empty - columns].tick_params(labelbottom=True)
+        sizes = np.concatenate([panel.pushes["rms_mean"].to_numpy() for panel in panels])
+        axes[0].set_ylim(bottom=max(sizes[np.isfinite(sizes)], default=1) * _FAINTEST or None)
         axes[0].set_xlim(max(1, *(panel.pushes["t"].max() for panel in panels)), 0)
         figure.supxlabel("t (index of the noise level)", fontsize=10)
         figure.supylabel("push in one step", fontsize=10)

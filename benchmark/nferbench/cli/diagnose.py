@@ -17,14 +17,11 @@ from nferbench.cli.working import accept_cost, stop_if_failed, work_off
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nferbench.contract.translator import Translator
     from nferbench.planning.plan import Work
     from nferbench.workspace.stages import Stage
     from nferbench.workspace.store import Store
-
-SHOWN = 10  # steps of a table
+    from nferbench_reports import Summary
 
 
 @taking_run_options
@@ -92,7 +89,7 @@ def _fold(text: str) -> int:
 
 def _tell(work: Work, store: Store, out: Path) -> None:
     """Write the diagnosis, and show of each method its pushes and where an energy outweighs the score."""
-    from nferbench_reports.diagnosis import Translated, write_diagnosis
+    from nferbench_reports import Translated, write_diagnosis
 
     rows = [(row, cell.translation) for row in work.rows for cell in row.folds if cell.translation is not None]
     translated = [Translated(row.name, row.title, _whole(stage, store)) for row, stage in rows]
@@ -117,32 +114,23 @@ def _whole(stage: Stage, store: Store) -> Path:
     return entry.path
 
 
-def _show(name: str, pushes: pd.DataFrame, translator: Translator) -> None:
-    from nferbench_reports.pushes import NOISE, SCORE, energies, overshoots, shown_steps
-
-    steps = pushes["k"].nunique()
-    say(f"{name}: size of the score's push, and of the others as multiples of it, in {steps} steps")
-    terms = [*energies(pushes), NOISE]
-    lines = []
-    for k in shown_steps(pushes, SHOWN):
-        here = pushes[pushes["k"] == k].drop_duplicates("term").set_index("term")
-        sizes = [here["rms_mean"].get(SCORE), *(here["relative"].get(term) for term in terms)]
-        lines.append([str(here["t"].iloc[0]), *map(_number, sizes)])
-    table(["t", SCORE, *terms], lines)
-    for each in overshoots(pushes):
+def _show(name: str, pushes: Summary, translator: Translator) -> None:
+    say(f"{name}: size of the score's push, and of the others as multiples of it, in {pushes.steps} steps")
+    table(["t", *pushes.terms], [[str(t), *map(_number, sizes)] for t, sizes in pushes.rows])
+    for each in pushes.overshoots:
         times = f"{each.relative:.1f}" if each.relative < 10 else f"{each.relative:.0f}"
         say(
             f"note: {name}: {each.term} pushes {times} times as hard as the score at t = {each.t}: "
-            f"{_weight(translator, each.term)} overshoots in {steps} steps; try more steps or a smaller weight"
+            f"{_weight(translator, each.term)} overshoots in {pushes.steps} steps; try more steps or a smaller weight"
         )
 
 
-def _number(size: float | None) -> str:
-    return "–" if size is None or isnan(size) else f"{size:.3g}"
+def _number(size: float) -> str:
+    return "–" if isnan(size) else f"{size:.3g}"
 
 
 def _weight(translator: Translator, term: str) -> str:
     """What a term is weighted by: that of E_x is the field lambda_x, where there is one."""
-    name = f"lambda_{term.removeprefix('E_')}"
+    name = term.replace("E_", "lambda_", 1) if term.startswith("E_") else ""
     value = getattr(translator, name, None)
-    return "its weight" if value is None else f"the weight {name} = {value:g}"
+    return f"the weight {name} = {value:g}" if isinstance(value, int | float) else "its weight"
