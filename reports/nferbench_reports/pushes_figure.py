@@ -29,10 +29,10 @@ _ENERGIES: tuple[dict[str, Any], ...] = (
     {"color": "#cc79a7", "linestyle": "--", "marker": "^"},
     {"color": "#009e73", "linestyle": "-.", "marker": "D"},
 )
-_COLUMNS = 3
+_COLUMNS = 3  # at most
 _PANEL = (3.1, 2.5)  # inches
 _DPI = 150
-_FAINTEST = 1e-5  # of the largest push; nobody could see a smaller one
+_FAINTEST = 1e-4  # of the largest push; nobody could see a smaller one
 _MARKS = 8  # markers on a line
 
 
@@ -47,8 +47,8 @@ def draw_pushes(panels: Sequence[Panel], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(_COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
+    rows = -(-len(panels) // _COLUMNS)
+    columns = -(-len(panels) // rows)
     terms = dict.fromkeys(term for panel in panels for term in energies(panel.pushes))
     styles = {SCORE: _SCORE, **dict(zip(terms, cycle(_ENERGIES), strict=False)), NOISE: _NOISE}
     with matplotlib.style.context("default"):  # whatever the user's matplotlibrc says
