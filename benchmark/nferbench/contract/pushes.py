@@ -63,11 +63,13 @@ def note_pushes(step: int, t: int | Tensor, measure: Callable[[], Mapping[str, T
         return
     with torch.no_grad():
         pushes = {term: _flat(term, push) for term, push in measure().items()}
-        score = pushes.get(SCORE)
+        norms = {term: torch.linalg.vector_norm(push, dim=1) for term, push in pushes.items()}
         for term, push in pushes.items():
-            rms = push.square().mean(1).sqrt().float()
-            cosine = None if score is None or term in (SCORE, NOISE) else _cosine(push, score)
-            heard.append(Push(step, t, term, rms, cosine))
+            cosine = None
+            if SCORE in pushes and term not in (SCORE, NOISE):
+                # Where one of both is zero, 0 / 0 is NaN, as is due.
+                cosine = ((push * pushes[SCORE]).sum(1) / (norms[term] * norms[SCORE])).float()
+            heard.append(Push(step, t, term, (norms[term] / push.shape[1] ** 0.5).float(), cosine))
 
 
 @contextmanager
@@ -98,8 +100,3 @@ def _flat(term: str, push: Tensor) -> Tensor:
         came = f"{push.dtype} of shape {tuple(push.shape)}" if isinstance(push, Tensor) else type(push).__name__
         raise PluginError(f"the push of {term} is {came}; floating point of shape (B, C, H, W) is due")
     return push.double().flatten(1)
-
-
-def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    lengths = (a.square().sum(1) * b.square().sum(1)).sqrt()
-    return ((a * b).sum(1) / lengths).float()  # 0 / 0 is NaN, as is due
