@@ -58,8 +58,8 @@ def read_pushes(path: Path) -> Outcome:
     if isinstance(table, Missing):
         return table
     numbers = table[list(_NUMBERS)].apply(pd.to_numeric, errors="coerce")
-    strange = numbers.isna() & ((table[list(_NUMBERS)] != "") | numbers.columns.isin(["t", "k"]))
-    if bool(strange.to_numpy().any()):
+    strange = numbers.isna() & (table[list(_NUMBERS)] != "")
+    if bool(strange.to_numpy().any()) or not bool(np.isfinite(numbers[["t", "k"]].to_numpy(float)).all()):
         return Missing(f"{path.parent.name}/{path.name} holds something else than numbers")
     pushes: pd.DataFrame = numbers.astype({"t": int, "k": int}).assign(term=table["term"].map(one_line))
     return pushes

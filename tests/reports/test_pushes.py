@@ -92,9 +92,10 @@ def test_stored_pushes_that_are_not_what_was_written_are_told(workspace: Any, tm
     assert "Pushes not drawn: Guided: a/pushes.csv is not what was written" in text and "pushes-tiny.png" in text
 
 
-def test_text_in_the_place_of_a_number_is_told(workspace: Any) -> None:
+@pytest.mark.parametrize(("column", "text"), [("relative", "much"), ("t", ""), ("k", "inf")])
+def test_text_in_the_place_of_a_number_is_told(workspace: Any, column: str, text: str) -> None:
     rows = pushes("E_a")
-    rows[1]["relative"] = "much"
+    rows[1][column] = text
     workspace.stage("a", {"pushes.csv": rows})
     found = read_pushes(workspace.root / "stages" / "a" / "pushes.csv")
     assert isinstance(found, Missing) and found.reason == "a/pushes.csv holds something else than numbers"
