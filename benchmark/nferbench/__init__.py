@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nferbench.contract.learning import GradientLearner
     from nferbench.contract.noise import ImageNoise, derive_seed
     from nferbench.contract.pixels import grey, luma
+    from nferbench.contract.pushes import hear_pushes, note_pushes
 
 __version__ = "0.1.0"
 
@@ -39,8 +40,10 @@ _WITH_TORCH = {
     "ImageNoise": "noise",
     "derive_seed": "noise",
     "grey": "pixels",
+    "hear_pushes": "pushes",
     "load_initial": "initial",
     "luma": "pixels",
+    "note_pushes": "pushes",
 }
 
 former_paths.install()
@@ -86,7 +89,9 @@ __all__ = [
     "__version__",
     "derive_seed",
     "grey",
+    "hear_pushes",
     "hookimpl",
     "load_initial",
     "luma",
+    "note_pushes",
 ]

@@ -94,34 +94,36 @@ class EGSDE(Translator):
         levels = levels_from(self.start_step, self.steps, vis.device)
         if not levels:
             return x_0
+        score = sampling.network_score(networks["score"])
         deviation = sampling.DEVIATIONS[self.variance]
         y = x_0
         for _ in range(self.repeats):
             e = noise.normal(*vis.shape[1:])
-            score = sampling.network_score(networks["score"])
-            if self.lambda_s or self.lambda_i:
-                score = sampling.guided(score, self._gradient(x_0, e, networks, noise))
+            gradient = self._gradient(x_0, e, networks, noise) if self.lambda_s or self.lambda_i else None
             y = perturb(y, e, levels[-1].alpha_bar)
-            y = sampling.reverse(y, levels, score, noise, mean=sampling.ancestral_mean, deviation=deviation)
+            y = sampling.reverse(
+                y, levels, score, noise, mean=sampling.ancestral_mean, deviation=deviation, gradient=gradient
+            )
         return y
 
     def _gradient(self, x_0: Tensor, e: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Gradient:
-        """Gradient of lambda_s S_s - lambda_i S_i (Eq. 8) at y, for the source `x_0` noised by `e`."""
+        """Gradients of E_s = lambda_s S_s and E_i = -lambda_i S_i (Eq. 8) at y, for the source `x_0` noised by `e`."""
         from nferbench_methods.diffusion.domain_energy import independent_gradient, specific_gradient
         from nferbench_methods.diffusion.filters import shrink_factor
         from nferbench_methods.diffusion.schedule import perturb
 
         n = shrink_factor(self.name, self.cells, x_0.shape[-1]) if self.lambda_i else 1  # nothing is filtered without
 
-        def gradient(y: Tensor, level: Level) -> Tensor:
+        def gradient(y: Tensor, level: Level) -> dict[str, Tensor]:
             x_i = perturb(x_0, noise.normal(*x_0.shape[1:]) if self.resample_source_noise else e, level.alpha_bar)
-            terms = []
+            terms = {}
             if self.lambda_s:
-                terms.append(self.lambda_s * specific_gradient(networks["domains"], y, x_i, level.t, self.similarity_s))
+                of_s_s = specific_gradient(networks["domains"], y, x_i, level.t, self.similarity_s)
+                terms["E_s"] = self.lambda_s * of_s_s
             if self.lambda_i:
                 of_s_i = independent_gradient(y, x_i, n, self.kernel, self.similarity_i)
-                terms.append(-self.lambda_i * of_s_i)
-            return terms[0] + terms[1] if len(terms) == 2 else terms[0]
+                terms["E_i"] = -self.lambda_i * of_s_i
+            return terms
 
         return gradient
 

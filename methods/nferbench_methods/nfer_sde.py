@@ -88,30 +88,29 @@ class NFERSDE(Translator):
         e = noise.normal(*vis.shape[1:])
         x = perturb(vis, e, levels[-1].alpha_bar) if self.start == "perturbed-source" else e
         score = sampling.network_score(networks["score"], vis if self.score.conditional else None)
-        if self.lambda_h or self.lambda_f:
-            score = sampling.guided(score, self._gradient(vis, e, networks, noise))
+        gradient = self._gradient(vis, e, networks, noise) if self.lambda_h or self.lambda_f else None
         mean, deviation = _step(self.discretisation, self.clamp_x0, self.variance)
-        return sampling.reverse(x, levels, score, noise, mean=mean, deviation=deviation)
+        return sampling.reverse(x, levels, score, noise, mean=mean, deviation=deviation, gradient=gradient)
 
     def _gradient(self, vis: Tensor, e: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Gradient:
-        """Gradient of lambda_h E_h + lambda_f E_f (Eq. 8) at x, for the source c = `vis` perturbed by `e`."""
+        """Gradients of lambda_h E_h and lambda_f E_f (Eq. 8) at x, for the source c = `vis` perturbed by `e`."""
         from nferbench_methods.diffusion.energy import frequency_gradient, heatmap_gradient
         from nferbench_methods.diffusion.filters import shrink_factor
         from nferbench_methods.diffusion.schedule import perturb
 
         n = shrink_factor(self.name, self.cells, vis.shape[-1]) if self.lambda_f else 1  # nothing is filtered without
 
-        def gradient(x: Tensor, level: Level) -> Tensor:
+        def gradient(x: Tensor, level: Level) -> dict[str, Tensor]:
             drawn = noise.normal(*vis.shape[1:]) if self.resample_source_noise else e
             c_t = perturb(vis, drawn, level.alpha_bar)
-            terms = []
+            terms = {}
             if self.lambda_h:
                 of_e_h = heatmap_gradient(networks["heatmaps"], x, c_t, level.t, self.reduction)
-                terms.append(self.lambda_h * of_e_h)
+                terms["E_h"] = self.lambda_h * of_e_h
             if self.lambda_f:
                 of_e_f = frequency_gradient(x, c_t, n, self.kernel, self.reduction)
-                terms.append(self.lambda_f * of_e_f)
-            return terms[0] + terms[1] if len(terms) == 2 else terms[0]
+                terms["E_f"] = self.lambda_f * of_e_f
+            return terms
 
         return gradient
 

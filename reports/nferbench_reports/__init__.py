@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nferbench_reports.diagnosis import Diagnosis, Translated, write_diagnosis
+    from nferbench_reports.pushes import Summary
     from nferbench_reports.report import Report, write_report
 
-__all__ = ["Report", "write_report"]
+_MODULES = {
+    "Diagnosis": "diagnosis",
+    "Report": "report",
+    "Summary": "pushes",
+    "Translated": "diagnosis",
+    "write_diagnosis": "diagnosis",
+    "write_report": "report",
+}
+
+__all__ = ["Diagnosis", "Report", "Summary", "Translated", "write_diagnosis", "write_report"]
 
 
 def __getattr__(name: str) -> Any:
     """Import pandas and its company only when a report is asked for."""
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nferbench_reports import report
-
-    return getattr(report, name)
+    return getattr(import_module(f"nferbench_reports.{_MODULES[name]}"), name)

@@ -76,7 +76,7 @@ def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "
         return f"the prepared faces: {reason}"
     folder = folder_of(workspace, record.faces)
     faces = read_table(folder / "faces.csv", ("id", "modality", "subject", "expression", "pair"))
-    images = _images(folder)
+    images = read_images(folder)
     if isinstance(faces, Missing) or isinstance(images, Missing):
         return faces.reason if isinstance(faces, Missing) else images.reason if isinstance(images, Missing) else None
     rows = [row for row in record.rows if table in row.tables and row.group in ("gan", "diffusion")]
@@ -92,7 +92,7 @@ def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "
     columns: list[tuple[str, list[Picture]]] = [("VIS", [np.asarray(images[position[one.vis]]) for one in examples])]
     columns += [(row.title, _translated(workspace, row, examples)) for row in rows]
     columns.append(("NIR (real)", [np.asarray(images[position[one.nir]]) for one in examples]))
-    _draw(columns, examples).save(path)
+    draw(columns, examples).save(path)
     return None
 
 
@@ -127,7 +127,7 @@ def _translated(workspace: Path, row: Row, examples: Sequence[Example]) -> list[
     if reason := missing_reason(workspace, entry, "faces.csv", "images.npy"):
         return [Missing(reason) for _ in examples]
     faces: Outcome = read_table(folder_of(workspace, entry) / "faces.csv", ("id",))
-    images = _images(folder_of(workspace, entry))
+    images = read_images(folder_of(workspace, entry))
     if isinstance(faces, Missing):
         return [faces for _ in examples]
     if isinstance(images, Missing):
@@ -139,7 +139,8 @@ def _translated(workspace: Path, row: Row, examples: Sequence[Example]) -> list[
     ]
 
 
-def _images(folder: Path) -> NDArray[np.uint8] | Missing:
+def read_images(folder: Path) -> NDArray[np.uint8] | Missing:
+    """The faces of a stage, (N, S, S, 3), left on the disk until they are indexed."""
     try:
         images: NDArray[np.uint8] = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -149,7 +150,13 @@ def _images(folder: Path) -> NDArray[np.uint8] | Missing:
     return images
 
 
-def _draw(columns: Sequence[tuple[str, Sequence[Picture]]], examples: Sequence[Example]) -> Image.Image:
+def draw(columns: Sequence[tuple[str, Sequence[Picture]]], examples: Sequence[Example]) -> Image.Image:
+    """A grid of faces.
+
+    Args:
+        columns: their titles, and a picture (S, S, 3) for each example; the first column has one picture at least.
+        examples: one a row.
+    """
     from PIL import Image, ImageDraw
 
     size = next(len(picture) for picture in columns[0][1] if not isinstance(picture, Missing))

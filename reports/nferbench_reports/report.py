@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, significance
+from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
+from nferbench_reports.pushes import panels_of
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
 from nferbench_reports.results import Results, load_results
 from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
@@ -47,9 +48,10 @@ def write_report(
     """Write the report of a workspace.
 
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
-    grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, and headroom.csv
-    where there are an oracle and the row "without translation". A dataset whose name is not of small letters, digits
-    and ".+-" has eight digits of its hash in these names.
+    grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
+    pushes-<dataset>.png where guided methods stored how hard they push, and headroom.csv where there are an oracle and
+    the row "without translation". A dataset whose name is not of small letters, digits and ".+-" has eight digits of its hash in these
+    names.
 
     Args:
         workspace: where the results are stored.
@@ -79,8 +81,9 @@ def write_report(
     recovered = [one for record, results in runs for one in headroom.recovered(record, results)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        grids = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
-        text = _text(workspace, records, tables, tested, recovered, [caption for _, caption in grids], paper)
+        figures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
+        figures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
+        text = _text(workspace, records, tables, tested, recovered, [caption for _, caption in figures], paper)
         fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
         files = {
             "report.md": text,
@@ -97,7 +100,7 @@ def write_report(
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the report cannot be written to '{out}' ({error.strerror}); choose another: --out") from None
-    drawn = [path for path, _ in grids if path is not None]
+    drawn = [path for path, _ in figures if path is not None]
     return Report((*(out / name for name in files), *drawn), text, records.problems)
 
 
@@ -187,6 +190,21 @@ def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | 
             what = "Ablation rows" if kind == "ablation" else "Translations"
             alt = markdown.inside_brackets(protocol.dataset_title)
             yield path, f"![{what} on test faces of {alt}]({path.name})\n\n{grid.RULE}\n"
+
+
+def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
+    """The figure of pushes of a record that has any, and what stands in the text for it."""
+    protocol = stored.record.protocol
+    path = out / f"pushes-{stem(protocol.dataset)}.png"
+    path.unlink(missing_ok=True)  # never an older figure beside newer tables
+    panels, faults = panels_of(workspace, stored.record)
+    text = "".join(f"- Pushes not drawn: {markdown.escape(fault)}.\n" for fault in faults)
+    if panels:
+        pushes_figure.draw_pushes(panels, path)
+        alt = markdown.inside_brackets(protocol.dataset_title)
+        text = f"![Pushes of guided methods on {alt}]({path.name})\n\n{pushes_figure.RULE}\n\n{text}"
+    if text:
+        yield path if panels else None, text
 
 
 def _csv(frame: pd.DataFrame) -> str:

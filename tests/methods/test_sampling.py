@@ -152,10 +152,9 @@ def test_guidance_moves_an_ancestral_mean_by_beta_over_root_alpha():
     score = gaussian_score(MU, 0.5)
     for level in sampling.levels(linear_schedule(), "cpu")[::100]:
         plain, _ = score(x, level)
-        corrected, v = sampling.guided(score, lambda x, level: gradient)(x, level)
+        corrected = sampling.guided(plain, [gradient], level)
         moved = sampling.ancestral_mean(x, plain, level) - sampling.ancestral_mean(x, corrected, level)
         assert torch.allclose(moved, level.beta / sqrt(level.alpha) * gradient, rtol=1e-9, atol=1e-12)
-        assert v is not None
 
 
 def test_networks_are_told_the_original_index_noisiest_first():

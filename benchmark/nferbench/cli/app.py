@@ -12,6 +12,7 @@ import typer
 from nferbench import __version__
 from nferbench.cli import lists
 from nferbench.cli.data import data
+from nferbench.cli.diagnose import diagnose
 from nferbench.cli.doctor import doctor
 from nferbench.cli.output import complain
 from nferbench.cli.plan import plan
@@ -30,18 +31,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data, name="data")
-for command in (
-    run,
-    plan,
-    report,
-    pretrain,
-    lists.methods,
-    lists.datasets,
-    lists.fer_models,
-    lists.detectors,
-    verify,
-    doctor,
-):
+listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
+for command in (run, plan, report, pretrain, diagnose, *listing, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -27,6 +27,7 @@ Crop = Annotated[str | None, typer.Option(help="given, none, box68, fan, eyes or
 Change = Annotated[list[str], typer.Option("--set", help="path=value, such as methods.nfer-sde.lambda_f=1 or size=64.")]
 Plugin = Annotated[list[str], typer.Option("--plugin", help="A Python file with hooks that is not installed.")]
 Workspace = Annotated[Path, typer.Option(help="Where results are kept.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before more than an hour of work.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a GPU, or one a core up to 8.")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 CHECKPOINT = 30.0  # seconds between two checkpoints of a training
 
 
-def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup]:
-    """All stages of a request with their state, and what workers have to know."""
+def planned(
+    chosen: RunOptions, store: Store, part: Callable[[Work], Work] | None = None
+) -> tuple[Work, list[Status], Setup]:
+    """All stages of a request, or of the part of it that is wanted, with their state, and what workers have to know."""
     from nferbench.metrics.perceptual import lpips_identity
     from nferbench.planning.again import again, changed_code
     from nferbench.planning.plan import data_roots, plan_work
@@ -50,6 +52,7 @@ def planned(chosen: RunOptions, store: Store) -> tuple[Work, list[Status], Setup
     settings = resolve(request, plugins)
     roots = data_roots(chosen.data_root, settings, plugins.datasets.items)
     work = plan_work(settings, roots, store, lpips_identity(settings.size), only)
+    work = part(work) if part else work
     stages = {"dataset": work.faces, "extra": work.extra}
     places = {stage: roots[role] for role, stage in stages.items() if stage is not None and role in roots}
     setup = setup_of(store, places, plugins, chosen.device, chosen.batch)

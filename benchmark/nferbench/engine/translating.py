@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,19 @@ from torch import Tensor, nn
 from nferbench.contract import pixels
 from nferbench.contract.errors import DataError, DivergedError, PluginError
 from nferbench.contract.noise import ImageNoise, derive_seed
+from nferbench.contract.pushes import hear_pushes
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
+from nferbench.engine import pushing
 from nferbench.engine.artifacts import (
     entry_of,
     prepared_faces,
     write_faces,
+    write_table,
 )
 from nferbench.engine.context import Context
 from nferbench.engine.placing import placed
 from nferbench.faces.prepared import pairs, rows_of
+from nferbench.workspace.files import write_bytes
 from nferbench.workspace.stages import Translate, readable
 from nferbench.workspace.unfinished import Mark, Unfinished
 
@@ -35,6 +40,8 @@ MID_GREY = 127  # of 8 bits: 0 in [-1, 1]
 def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     """Translate the faces of a stage and write images.npy and faces.csv; a killed attempt goes on where it was.
 
+    Of a method that notes its pushes, those of the first faces are written to pushes.csv (`nferbench.engine.pushing`).
+
     Raises:
         DataError: there are no VIS faces.
         PluginError, DivergedError: as `translate`.
@@ -44,12 +51,14 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         rows = pairs(prepared, stage.fold.test)[0].tolist()
     else:
         rows = rows_of(prepared, "vis", {face.subject for face in prepared.faces}).tolist()
+    rows = rows[: stage.first]
     if not rows:
         raise DataError(f"{readable(stage)}: no VIS faces to translate")
     chosen = [prepared.faces[row] for row in rows]
     unfinished = context.unfinished(stage)
     size = stage.source.size
     output, done, so_far = _open_output(unfinished, (len(rows), size, size, 3), context.tell)
+    pushes_file, pushes = _pushes_so_far(unfinished)
     networks = fitted(stage, context)
     batch = context.batch
     context.progress(done, len(rows))
@@ -59,8 +68,11 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         seeds = [derive_seed(stage.seed, stage.fold and stage.fold.index, face.id) for face in chosen[here]]
         source = torch.from_numpy(np.ascontiguousarray(prepared.images[rows[here]]))
         vis = pixels.to_float(source.to(context.device))
+        wanted = pushing.LISTENED - done
         try:
-            images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
+            with ExitStack() as listening:
+                heard = listening.enter_context(hear_pushes()) if wanted > 0 else []
+                images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
@@ -72,9 +84,15 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         output.flush()
         so_far.update(faces.data)
         done += len(seeds)
-        unfinished.write(Mark(done, so_far.hexdigest()))
+        if heard:
+            pushes = pushing.joined(pushes, pushing.by_face(heard, len(seeds), wanted))
+            pushes_file = f"checkpoint-pushes-{done}.json"
+            write_bytes(unfinished.folder / pushes_file, pushing.written(pushes))
+        unfinished.write(Mark(done, _checksum(so_far, unfinished, pushes_file), pushes_file))
         context.progress(done, len(rows))
     write_faces(unfinished.folder / "faces.csv", chosen)
+    if pushes:
+        write_table(unfinished.folder / "pushes.csv", pushing.table(pushes))
     result: dict[str, Any] = {"images": len(rows), "units": len(rows)}
     if output.min() >= MID_GREY:  # perhaps right, so it is told and not refused
         result["note"] = "no pixel of any translated face is darker than mid-grey, as if in 0 to 1 where -1 to 1 is due"
@@ -179,7 +197,7 @@ def _open_output(
             if output.shape != shape or output.dtype != np.uint8 or mark.done > shape[0]:
                 raise DataError(f"{path} has another form")
             so_far = hashlib.sha256(output[: mark.done].data)
-            if so_far.hexdigest() != mark.sha256:
+            if _checksum(so_far, unfinished, mark.file) != mark.sha256:
                 raise DataError(f"{path} has changed since it was written")
             return output, mark.done, so_far
     except (OSError, ValueError, DataError) as error:
@@ -189,3 +207,19 @@ def _open_output(
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return output, 0, hashlib.sha256()
+
+
+def _checksum(images: Any, unfinished: Unfinished, pushes_file: str) -> str:
+    """Of the images so far and of the pushes of the first of them, where there are any."""
+    whole = images.copy()
+    if pushes_file:
+        whole.update((unfinished.folder / pushes_file).read_bytes())
+    return str(whole.hexdigest())
+
+
+def _pushes_so_far(unfinished: Unfinished) -> tuple[str, tuple[pushing.Series, ...]]:
+    """The file that holds the pushes of an earlier attempt, and these; "" and none where there are none."""
+    mark = unfinished.mark()
+    if mark is None or not mark.file:
+        return "", ()
+    return mark.file, pushing.read((unfinished.folder / mark.file).read_bytes())

@@ -79,7 +79,8 @@ def units(stage: Stage, work: Work) -> int:
     if isinstance(stage, Translate):
         faces = work.listings[stage.source].faces
         nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
-        return sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
+        count = sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
+        return count if stage.first is None else min(count, stage.first)
     if isinstance(stage, ScoreTranslation):
         return units(stage.translation, work)
     if isinstance(stage, Recognise):

@@ -49,7 +49,7 @@ def _status(stage: Stage, store: Store, known: Callable[[str], list[Entry]]) -> 
     for other in known(stage.kind):
         theirs = {name: value for name, value in other.info["description"].items() if name != "needs"}
         changed = differences(theirs, mine)
-        if changed and not any(line.startswith(("fold.", "part ", "repeat ")) for line in changed):
+        if changed and not any(line.startswith(("first ", "fold.", "part ", "repeat ")) for line in changed):
             nearest = changed if nearest is None or len(changed) < len(nearest) else nearest
         elif not changed and nearest is None:
             nearest = ["something it needs has changed"]

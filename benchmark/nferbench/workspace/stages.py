@@ -136,13 +136,15 @@ class Translate(Stage):
     part: Literal["test", "all"]
     fold: HeldOut | None  # None where nothing depends on the fold
     seed: int
+    first: int | None = dataclasses.field(default=None, metadata={LATER: True})  # this many of the faces; None: all
 
     def needs(self) -> tuple[Stage, ...]:
         return (self.source, *self.networks)
 
     def label(self) -> str:
         fold = "" if self.fold is None else f"-fold{self.fold.index}"
-        return f"{self.translator.name}-{self.source.dataset.name}-{self.part}{fold}"
+        first = "" if self.first is None else f"-first{self.first}"
+        return f"{self.translator.name}-{self.source.dataset.name}-{self.part}{fold}{first}"
 
 
 @final

@@ -18,8 +18,8 @@ class Mark:
     """How far an attempt came."""
 
     done: int  # updates, or images
-    sha256: str  # of what must be there to go on: a checkpoint file, or the images so far
-    file: str = ""  # the checkpoint file
+    sha256: str  # of what must be there to go on: a checkpoint file, or the images so far and the file after them
+    file: str = ""  # the checkpoint file, or the pushes of the first images; "" where there is none
 
 
 @final

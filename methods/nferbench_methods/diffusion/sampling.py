@@ -1,29 +1,33 @@
 """The reverse process, once: what distinguishes methods are the functions it is given.
 
-A method chooses a start, a score (conditional or not, guided by an energy or not), the mean of a step, its standard
+A method chooses a start, a score (conditional or not), energies that guide it, the mean of a step, its standard
 deviation, and something to do after each step:
 
     SDEdit       perturbed VIS   score                      ancestral_mean
     ILVR         noise           score                      clamped_mean     exchange the low frequencies after a step
     SR3          noise           score of [c, x]            clamped_mean     (told the noise level, not the index)
-    EGSDE        perturbed VIS   guided(score, gradient)    ancestral_mean
+    EGSDE        perturbed VIS   score, two energies        ancestral_mean
     T2V-DDPM     perturbed VIS   score of [x, c]            clamped_mean
-    NFER-SDE     perturbed VIS   guided(score of [x, c])    ancestral_mean
+    NFER-SDE     perturbed VIS   score of [x, c], two more  ancestral_mean
 
-All numbers of a step are Python floats worked out before the loop; nothing in the loop waits for the device.
+All numbers of a step are Python floats worked out before the loop; nothing in the loop waits for the device. How far
+the score, each energy and the noise move x is noted at every step, for whoever listens (`nferbench.hear_pushes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate, pairwise
 from math import log, sqrt
+from operator import add
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from nferbench import ImageNoise, UsageError
+from nferbench import ImageNoise, UsageError, note_pushes
 from nferbench_methods.diffusion.schedule import Schedule, log_variance_range, previous
 
 
@@ -45,7 +49,7 @@ class Level:
 
 
 Score = Callable[[Tensor, Level], tuple[Tensor, Tensor | None]]  # x to predicted noise and variance channels
-Gradient = Callable[[Tensor, Level], Tensor]  # x to the gradient of an energy at x
+Gradient = Callable[[Tensor, Level], Mapping[str, Tensor]]  # x to the gradient of each energy at x, times its weight
 Mean = Callable[[Tensor, Tensor, Level], Tensor]  # x and predicted noise to the mean of the next x
 Deviation = Callable[[Tensor | None, Level], float | Tensor]  # variance channels to the standard deviation of a step
 AfterStep = Callable[[Tensor, Level], Tensor]  # the new x and the level that was left to the x to go on with
@@ -68,6 +72,7 @@ def reverse(
     *,
     mean: Mean,
     deviation: Deviation,
+    gradient: Gradient | None = None,
     after_step: AfterStep | None = None,
 ) -> Tensor:
     """Go from the noisiest level to a clean image.
@@ -79,6 +84,7 @@ def reverse(
         noise: one stream per image; one draw a step, none at the last.
         mean: of a step, given x and the predicted noise.
         deviation: standard deviation of a step; not asked for at the last.
+        gradient: of the energies that guide the score, by name; none by default.
         after_step: applied to each new x.
 
     Returns:
@@ -86,9 +92,12 @@ def reverse(
     """
     for level in reversed(levels):
         eps, v = score(x, level)
-        x = mean(x, eps, level)
+        gradients = {} if gradient is None else gradient(x, level)
+        sigma = deviation(v, level) if level.k > 0 else 0.0
+        note_pushes(level.k, level.t, partial(pushes, x, eps, gradients, level, mean, sigma))
+        x = mean(x, guided(eps, gradients.values(), level), level)
         if level.k > 0:
-            x = x + deviation(v, level) * noise.normal(*x.shape[1:])
+            x = x + sigma * noise.normal(*x.shape[1:])
         if after_step is not None:
             x = after_step(x, level)
     return x
@@ -101,17 +110,36 @@ def network_score(network: nn.Module, condition: Tensor | None = None) -> Score:
     return lambda x, level: network(torch.cat([x, condition], dim=1), level.t)
 
 
-def guided(score: Score, gradient: Gradient) -> Score:
-    """A score corrected by minus the gradient of an energy (EGSDE, Zhao et al. 2022; NFER-SDE, Eq. 5).
+def guided(eps: Tensor, gradients: Iterable[Tensor], level: Level) -> Tensor:
+    """The noise of a score corrected by minus the gradients of energies (EGSDE, Zhao et al. 2022; NFER-SDE, Eq. 5).
 
     The score is -eps / sqrt(1 - alpha_bar); a correction of it by -g moves an ancestral mean by -beta / sqrt(alpha) g.
+    Gradients are added in the order in which they come.
     """
+    terms = list(gradients)
+    return eps + sqrt(1 - level.alpha_bar) * reduce(add, terms) if terms else eps
 
-    def corrected(x: Tensor, level: Level) -> tuple[Tensor, Tensor | None]:
-        eps, v = score(x, level)
-        return eps + sqrt(1 - level.alpha_bar) * gradient(x, level), v
 
-    return corrected
+def pushes(
+    x: Tensor, eps: Tensor, gradients: Mapping[str, Tensor], level: Level, mean: Mean, sigma: float | Tensor
+) -> dict[str, Tensor]:
+    """How far each term moves x in a step: the score, each energy on top of those before it, and the noise.
+
+    All act on the predicted noise, so a term's push is what the mean changes by when the term is added to it. Where the
+    mean is linear in the noise, the order changes nothing: the score moves `ancestral_mean` by
+    -beta / (sqrt(alpha) sqrt(1 - alpha_bar)) eps and an energy by -beta / sqrt(alpha) times its weighted gradient;
+    `euler_maruyama_mean` lacks the sqrt(alpha) in both. Of a push on `clamped_mean` the clamp may hold back a part or
+    all. What is left of a step is the mean for no noise at all, x / sqrt(alpha) for `ancestral_mean`.
+
+    Returns:
+        "score", the names of the energies and "noise" to (B, C, H, W) float64; of the noise its standard deviation.
+    """
+    x, eps = x.double(), eps.double()  # a push is a difference of two means that may be nearly equal
+    sums = accumulate(each.double() for each in gradients.values())
+    predicted = [torch.zeros_like(eps), eps, *(guided(eps, [each], level) for each in sums)]
+    means = [mean(x, each, level) for each in predicted]
+    moved = (after - before for before, after in pairwise(means))
+    return {**dict(zip(["score", *gradients], moved, strict=True)), "noise": sigma * torch.ones_like(x)}
 
 
 def ancestral_mean(x: Tensor, eps: Tensor, level: Level) -> Tensor:

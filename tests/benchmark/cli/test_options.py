@@ -20,10 +20,11 @@ def options(command: str) -> list[str]:
     return [parameter.name for parameter in found.params]
 
 
-def test_run_and_plan_take_the_same_options_and_their_own() -> None:
+def test_run_plan_and_diagnose_take_the_same_options_and_their_own() -> None:
     shared = list(vars(RunOptions()))
     assert options("run") == [*shared, "timeout", "allow_leaks", "yes"]
     assert options("plan") == [*shared, "splits"]
+    assert options("diagnose") == [*shared, "names", "faces", "out", "yes"]
 
 
 def test_a_command_gets_what_was_typed_and_defaults_for_the_rest() -> None:

@@ -118,7 +118,7 @@ def test_a_scale_of_nought_to_one_is_noted(
     monkeypatch.setattr(translating, "prepared_faces", lambda *_: prepared)
     monkeypatch.setattr(translating, "fitted", lambda *_: {})
     stage: Any = SimpleNamespace(
-        source=SimpleNamespace(size=8), part="all", fold=None, seed=0, translator=Given(), networks=()
+        source=SimpleNamespace(size=8), part="all", fold=None, seed=0, first=None, translator=Given(), networks=()
     )
     (tmp_path / "partial").mkdir()
     context: Any = SimpleNamespace(

@@ -1,0 +1,81 @@
+"""From a plan to results: what it costs is told and agreed to, the work is done, and what failed is named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from nferbench.cli.formatting import amount, duration
+from nferbench.cli.output import complain, reporter, say
+from nferbench.contract.errors import UsageError
+
+if TYPE_CHECKING:
+    from nferbench.engine.runner import Outcome
+    from nferbench.engine.worker import Setup
+    from nferbench.planning.plan import Work
+    from nferbench.planning.status import Status
+    from nferbench.workspace.store import Store
+
+LONG = 3600.0  # seconds of work above which a command asks first
+
+
+def accept_cost(work: Work, states: Sequence[Status], setup: Setup, store: Store, workers: int, yes: bool) -> None:
+    """Say what the stages that are to run will take, and ask before long work unless `yes`.
+
+    Raises:
+        UsageError: networks that cannot be built or lack something; long work, and nobody to ask.
+    """
+    from nferbench.engine.preflight import preflight
+    from nferbench.planning.costs import estimate
+
+    cost = estimate(work, states, preflight(work, states, setup, store, timed=True))
+    say(
+        f"about {duration(cost.wall(workers))} with {workers} worker{'s' * (workers > 1)} on {setup.device}, "
+        f"{amount(cost.bytes)} of disk (from measured steps)"
+        + (f"; {cost.unknown} stages could not be timed" if cost.unknown else "")
+    )
+    if cost.wall(workers) > LONG and not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"this takes about {duration(cost.wall(workers))}; add --yes to start it unasked")
+        typer.confirm("start?", abort=True)
+
+
+def work_off(
+    states: Sequence[Status],
+    setup: Setup,
+    store: Store,
+    workers: int,
+    gate: Callable[[], None],
+    timeout: float | None = None,
+) -> Outcome:
+    """Do all stages that are not done, those anew that are damaged or asked for again; see `engine.runner`."""
+    from nferbench.engine.runner import run_stages
+
+    to_run = [state for state in states if state.state != "done"]
+    for state in to_run:
+        if state.state == "damaged":
+            say(f"{state.reason}; set aside as {store.set_aside(state.stage)}, doing it again")
+        elif state.state == "again":
+            store.set_aside(state.stage, "replaced")
+            store.discard(state.stage)
+    stages = [state.stage for state in to_run]
+    with reporter(stages) as show:
+        return run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=gate)
+
+
+def stop_if_failed(outcome: Outcome) -> None:
+    """Name the stages that failed, if any, and end the command with 1."""
+    from nferbench.workspace.stages import readable
+
+    if not outcome.failed:
+        return
+    for stage, finished in outcome.failed.items():
+        if finished.status != "waiting":
+            complain(f"{readable(stage)}: {finished.status}: {finished.reason}")
+    waiting = sum(finished.status == "waiting" for finished in outcome.failed.values())
+    if waiting:
+        complain(f"{waiting} more stages wait for these; start the same command again to go on")
+    raise typer.Exit(1)
