@@ -97,13 +97,13 @@ def _overshoots(pushes: pd.DataFrame) -> tuple[Overshoot, ...]:
 def panels_of(workspace: Path, record: Record) -> tuple[list[Panel], list[str]]:
     """The guided methods of a record that stored their pushes on fold 0, and why others are left out, a line each.
 
-    Rows that are one piece of work share a panel. Translations of earlier versions stored no pushes; nothing is said
-    of them.
+    Rows that are one piece of work share a panel; those of studies have none. Translations of earlier versions stored
+    no pushes; nothing is said of them.
     """
     titles: dict[str, list[str]] = {}
     entries: dict[str, Entry] = {}
     for row in record.rows:
-        for fold in row.folds:
+        for fold in row.folds if row.study is None else ():  # too many to be read
             if fold.fold == FOLD and fold.translation is not None and _has_pushes(workspace, fold.translation):
                 titles.setdefault(fold.translation.key, []).append(row.title)
                 entries[fold.translation.key] = fold.translation

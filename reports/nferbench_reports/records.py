@@ -20,7 +20,7 @@ from nferbench.contract.printable import one_line
 VERSION = 1  # of the record files that this module reads
 LARGEST = 64_000_000  # bytes of a record; one of a hundred rows on ten folds has half a million
 
-TableName = Literal["comparison", "ablation"]
+TableName = Literal["comparison", "ablation", "study"]
 Group = Literal["reference", "none", "gan", "diffusion"]
 
 
@@ -44,6 +44,8 @@ def _below(path: str) -> str:
 
 Text = Annotated[str, AfterValidator(_line)]  # one printable line, whatever stands in the file
 Count = Annotated[int, Field(ge=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)] | Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Value = bool | Number | Text | None
 
 
 @final
@@ -74,6 +76,21 @@ class FoldEntries(BaseModel):
 
 
 @final
+class Varied(BaseModel):
+    """Which place in which study a row has: one method with many values of one of its fields."""
+
+    model_config = _AS_STORED
+
+    name: Text  # of the study
+    method: Text
+    field: Text
+    value: Value
+    default: Value  # what the method itself has there
+    held: tuple[Text, ...] = ()  # what the study sets besides, in words
+    rest: Text  # stands for all that is not varied: rows of one curve have it in common
+
+
+@final
 class Row(BaseModel):
     """One method of a run, or one reference row."""
 
@@ -85,6 +102,7 @@ class Row(BaseModel):
     heterogeneous: bool = False
     tables: tuple[TableName, ...]
     stamps: tuple[Text, ...] = ()  # what a reader of the numbers must know about how they were made
+    study: Varied | None = None  # None for rows of none, and in records of earlier versions
     folds: tuple[FoldEntries, ...]
 
 

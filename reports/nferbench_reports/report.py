@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance
+from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
 from nferbench_reports.pushes import panels_of
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
 from nferbench_reports.results import Results, load_results
+from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
 from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def write_report(
 
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
     grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
-    pushes-<dataset>.png where guided methods stored how hard they push, and headroom.csv where there are an oracle and
-    the row "without translation". A dataset whose name is not of small letters, digits and ".+-" has eight digits of its hash in these
-    names.
+    pushes-<dataset>.png where guided methods stored how hard they push, headroom.csv where there are an oracle and the
+    row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies. A dataset whose
+    name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
 
     Args:
         workspace: where the results are stored.
@@ -77,13 +78,16 @@ def write_report(
     remarks = [line for record in taken_apart for line in left_out(workspace, record)]
     parts = ablation(runs, len(tables) + 1, paper, remarks)
     tables += [parts] if parts else []
-    tested = [one for record, results in runs for one in significance.compare(record, results, chosen)]
-    recovered = [one for record, results in runs for one in headroom.recovered(record, results)]
+    tabled = [(record, [one for one in results if one.row.study is None]) for record, results in runs]
+    tested = [one for record, results in tabled for one in significance.compare(record, results, chosen)]
+    recovered = [one for record, results in tabled for one in headroom.recovered(record, results)]
+    studies = {record.protocol.dataset: read_studies(record, results, chosen) for record, results in runs}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        figures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
-        figures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
-        text = _text(workspace, records, tables, tested, recovered, [caption for _, caption in figures], paper)
+        pictures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
+        pictures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
+        pictures += [drawn for record, _ in runs for drawn in _curves(record, studies[record.protocol.dataset], out)]
+        text = _text(workspace, records, tables, tested, recovered, [below for _, below in pictures], paper)
         fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
         files = {
             "report.md": text,
@@ -96,11 +100,15 @@ def write_report(
             files["headroom.csv"] = _csv(headroom.frame(recovered))
         else:
             (out / "headroom.csv").unlink(missing_ok=True)  # never older shares beside newer tables
+        if found := [each for each in studies.values() if each]:
+            files["studies.csv"] = _csv(studies_frame(found))
+        else:
+            (out / "studies.csv").unlink(missing_ok=True)  # nor older curves
         for name, content in files.items():
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the report cannot be written to '{out}' ({error.strerror}); choose another: --out") from None
-    drawn = [path for path, _ in figures if path is not None]
+    drawn = [path for path, _ in pictures if path is not None]
     return Report((*(out / name for name in files), *drawn), text, records.problems)
 
 
@@ -205,6 +213,22 @@ def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path |
         text = f"![Pushes of guided methods on {alt}]({path.name})\n\n{pushes_figure.RULE}\n\n{text}"
     if text:
         yield path if panels else None, text
+
+
+def _curves(record: Record, studies: Studies | None, out: Path) -> Iterator[tuple[Path | None, str]]:
+    """The figure of the studies of a record, and what stands in the text for it."""
+    path = out / f"study-{stem(record.protocol.dataset)}.png"
+    path.unlink(missing_ok=True)
+    if studies is None:
+        return
+    lines = "".join(f"- {markdown.escape(line)}\n" for study in studies.studies for line in told(study))
+    if not studies.measured():
+        title = markdown.escape(record.protocol.dataset_title)
+        yield None, f"No figure of the studies on {title}: no row of them is finished.\n\n{lines}"
+        return
+    study_figure.draw(studies, path)
+    alt = markdown.inside_brackets(record.protocol.dataset_title)
+    yield path, f"![Studies on {alt}]({path.name})\n\n{markdown.escape(caption(studies))}\n\n{lines}"
 
 
 def _csv(frame: pd.DataFrame) -> str:

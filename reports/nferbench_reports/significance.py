@@ -88,17 +88,21 @@ def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 def per_subject(results: Results, metric: str, convention: Convention) -> pd.Series[float]:
     """The mean of a metric over the test images of each subject, by subject; accuracy in percent."""
+    with np.errstate(invalid="ignore"):
+        return per_image(results, metric, convention).groupby("subject")["value"].mean()
+
+
+def per_image(results: Results, metric: str, convention: Convention) -> pd.DataFrame:
+    """A metric of each test image of the folds that have a result, with subject and value; accuracy is 0 or 100."""
     if metric == "accuracy":
         frames = _found(results.predictions)
         values = [100.0 * (frame["expression"] == frame[PREDICTED]) for frame in frames]
     else:
-        name = "psnr_paper" if metric == "psnr" and convention == "paper" else metric
+        name = f"{metric}_paper" if metric in ("psnr", "ssim") and convention == "paper" else metric
         frames = _found(results.scores[name])
         values = [frame[name] for frame in frames]
-    if not frames:
-        return pd.Series(dtype=float)
-    with np.errstate(invalid="ignore"):
-        return pd.concat(values).groupby(pd.concat([frame["subject"] for frame in frames])).mean()
+    tables = [pd.DataFrame({"subject": f["subject"], "value": v}) for f, v in zip(frames, values, strict=True)]
+    return pd.concat(tables) if tables else pd.DataFrame({"subject": [], "value": []}).astype({"value": float})
 
 
 def sign_flip(differences: NDArray[np.float64]) -> float:

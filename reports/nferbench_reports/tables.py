@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nferbench.metrics.classification import accuracy, confusion_matrix, macro_f1, over_folds
 from nferbench_reports import paper
-from nferbench_reports.records import Group, Record, Row
+from nferbench_reports.records import Group, Protocol, Record, Row
 from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results
 
 Kind = Literal["comparison", "ablation"]
@@ -133,12 +133,7 @@ def comparison(
 ) -> Table:
     """Table 1 or 2: all methods on one dataset, recognition and image quality; `remarks` come below its own."""
     protocol = record.protocol
-    columns = (
-        *_recognition_columns(protocol.dataset, "Performance"),
-        Column(protocol.dataset, "Image quality", "lpips", "LPIPS ↓", 4, min),
-        Column(protocol.dataset, "Image quality", "psnr", "PSNR ↑", 2, max, convention),
-        Column(protocol.dataset, "Image quality", "ssim", "SSIM ↑", 4, max, convention),
-    )
+    columns = comparison_columns(protocol, convention)
     rows = [
         _row(
             result.row,
@@ -158,6 +153,21 @@ def comparison(
         )
     caption = f"The compared methods on {protocol.dataset_title}{protocol.averaged()}."
     return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, (*said, *remarks))
+
+
+def comparison_columns(protocol: Protocol, convention: Convention) -> tuple[Column, ...]:
+    """The metrics of Table 1 or 2: recognition and image quality."""
+    return (
+        *_recognition_columns(protocol.dataset, "Performance"),
+        Column(protocol.dataset, "Image quality", "lpips", "LPIPS ↓", 4, min),
+        Column(protocol.dataset, "Image quality", "psnr", "PSNR ↑", 2, max, convention),
+        Column(protocol.dataset, "Image quality", "ssim", "SSIM ↑", 4, max, convention),
+    )
+
+
+def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[Cell | None, ...]:
+    """The numbers of a row that stands in no table, as they would stand there; None where a metric does not apply."""
+    return tuple(_cell("comparison", record, results, column, False) for column in columns)
 
 
 def ablation(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import asdict
 from typing import Any
 
 from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import NferbenchError
+from nferbench.contract.printable import plain
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.contract.values import describe
 from nferbench.planning.plugins import Plugins
-from nferbench.planning.presets import read_preset
+from nferbench.planning.presets import presets, read_preset
 from nferbench.planning.settings import Request, Settings, resolve
+from nferbench.planning.studies import STUDIES, Varied
 
-GROUPS = {"ablation": "ablation", "rows": "variants"}  # sections of a preset, as --methods calls them
+GROUPS = {"ablation": "ablation", "rows": "variants", STUDIES: STUDIES}  # sections of a preset, as --methods calls them
 LANDMARKS = 68  # points per face that sizes are given for
 
 
@@ -26,8 +29,27 @@ def method_rows(plugins: Plugins) -> list[tuple[str, ...]]:
     ]
 
 
+def study_rows(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Name, method, varied field, values and what is held of every study of a preset."""
+    if not read_preset(preset).content.get(STUDIES):
+        return []
+    rows = resolve(Request(preset=preset, methods=("all", STUDIES), changes=changes), plugins).rows
+    studies: dict[str, list[Varied]] = {}
+    for varied in (row.varied for row in rows if row.varied):
+        studies.setdefault(varied.name, []).append(varied)
+    return [
+        (name, each[0].method, each[0].field, ", ".join(plain(one.value) for one in each), ", ".join(each[0].held))
+        for name, each in studies.items()
+    ]
+
+
+def presets_with_studies() -> list[str]:
+    """The presets that come along and have studies."""
+    return [name for name in presets() if read_preset(name).content.get(STUDIES)]
+
+
 def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -> str:
-    """All methods, ablation rows and variants at a preset as JSON, with their networks, sizes and who shares them.
+    """All methods and rows at a preset as JSON, with their networks, sizes and who shares them.
 
     The parameters of a network that cannot be built are null.
     """
@@ -60,6 +82,7 @@ def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -
                 "uses_pairs": uses_pairs(method),
                 "stamps": list(method.stamps),
                 "tables": list(row.tables),
+                "study": asdict(row.varied) if row.varied else None,
                 "networks": networks,
             }
         )

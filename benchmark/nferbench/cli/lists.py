@@ -7,24 +7,31 @@ from typing import Annotated
 import typer
 
 from nferbench.cli.options import Change, Plugin
-from nferbench.cli.output import table, tell_failures
+from nferbench.cli.output import say, table, tell_failures
 
 
 def methods(
-    preset: Annotated[str, typer.Option(help="Sizes: paper, lite, small, brief, quick or a .yaml file.")] = "paper",
+    preset: Annotated[
+        str, typer.Option(help="Sizes: paper, lite, small, brief, quick, study or a .yaml file.")
+    ] = "paper",
     plugin: Plugin = [],  # noqa: B006
     change: Change = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="With networks, their sizes and who shares them.")] = False,
 ) -> None:
-    """List the translation methods."""
-    from nferbench.cli.catalogue import method_rows, methods_json
+    """List the translation methods, and the studies of a preset."""
+    from nferbench.cli.catalogue import method_rows, methods_json, presets_with_studies, study_rows
     from nferbench.planning.plugins import load_plugins
 
     plugins = tell_failures(load_plugins(plugin))
     if as_json:
         typer.echo(methods_json(plugins, preset, tuple(change)))
+        return
+    studies = study_rows(plugins, preset, tuple(change))
+    table(("name", "title", "group", "heterogeneous", "uses pairs"), method_rows(plugins))
+    if studies:
+        table(("study", "method", "varies", "values", "held"), studies)
     else:
-        table(("name", "title", "group", "heterogeneous", "uses pairs"), method_rows(plugins))
+        say(f"preset {preset} has no studies; --preset {' or '.join(presets_with_studies())} lists some")
 
 
 def datasets(plugin: Plugin = []) -> None:  # noqa: B006

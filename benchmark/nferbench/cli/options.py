@@ -20,7 +20,7 @@ DataRoot = Annotated[
 ]
 Extra = Annotated[str | None, typer.Option(help="The VIS set translated for training; 'none' leaves FER out.")]
 Preset = Annotated[
-    str | None, typer.Option(help="paper, lite, small, brief, quick or a .yaml file; default by data set.")
+    str | None, typer.Option(help="paper, lite, small, brief, quick, study or a .yaml file; default by data set.")
 ]
 Detector = Annotated[str | None, typer.Option(help="Face detector (nferbench detectors); default where the data say.")]
 Crop = Annotated[str | None, typer.Option(help="given, none, box68, fan, eyes or template; box68 with a detector.")]
@@ -35,7 +35,9 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default
 class RunOptions:
     """What `run` and `plan` are told alike: which numbers are wanted, and where and how they are made."""
 
-    methods: Annotated[str, typer.Option(help="Comma-separated names, 'all', 'ablation', 'variants'.")] = "all"
+    methods: Annotated[str, typer.Option(help="Comma-separated names, 'all', 'ablation', 'variants', 'studies'.")] = (
+        "all"
+    )
     dataset: Dataset = "synthetic-hfe"
     data_root: DataRoot = field(default_factory=list)
     extra: Extra = None

@@ -20,7 +20,7 @@ def report(
     paper: Annotated[bool, typer.Option("--paper", help="Published values and differences beside ours.")] = False,
     preset: Preset = None,
 ) -> None:
-    """Write Tables 1-3 in Markdown, LaTeX and CSV, and the grid of example faces, from what is stored."""
+    """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench_reports import write_report
 
     written = write_report(workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+
+Plain = str | int | float | bool | None  # what YAML writes as one word
 
 # What spreadsheets take for a formula, after any number of apostrophes; a plain number with a sign is none.
 _FORMULA = re.compile(r"'*(?:[=@\t\r\uff1d\uff0b\uff0d\uff20]|[+-](?!\d+(?:\.\d+)?$))")
@@ -17,6 +20,15 @@ def one_line(text: str) -> str:
     a\nb Ren\xe9.png René, "2".png
     """
     return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def plain(value: Plain) -> str:
+    """A value as a person writes it in YAML; a text stays as it is.
+
+    >>> plain(100.0), plain(0.5), plain(None), plain("linear")
+    ('100', '0.5', 'null', 'linear')
+    """
+    return value if isinstance(value, str) else json.dumps(value).removesuffix(".0")
 
 
 def cell(text: str) -> str:

@@ -66,7 +66,7 @@ def check(value: Any, reserved: Collection[str] = ()) -> None:
 
 
 def _check(value: Any) -> None:
-    _check_value("it", value)
+    check_value("it", value)
     get_type_hints(type(value))  # raises where settings could not be read
     if isinstance(value, Translator):
         check_translator(value)
@@ -84,7 +84,7 @@ def _check(value: Any) -> None:
         raise PluginError(f"presets is {shown(presets)}; a mapping of fields by preset is due")
     for preset, fields in presets.items():
         changed = replaced(value, fields, f"presets['{preset}']")
-        _check_value(f"at preset {preset} it", changed)
+        check_value(f"at preset {preset} it", changed)
         if isinstance(changed, Translator):
             check_translator(changed)
 
@@ -114,7 +114,7 @@ def check_translator(translator: Translator) -> None:
             raise PluginError(f"a network has the role {shown(role)}; a word is due")
         if not isinstance(recipe, NetworkRecipe):
             raise PluginError(f"network {role} is {shown(recipe)}; a NetworkRecipe is due")
-        _check_value(f"the recipe of network {role}", recipe)
+        check_value(f"the recipe of network {role}", recipe)
         _check_count(f"batch_size of network {role}", recipe.batch_size, 1)
         if not isinstance(recipe.title, str) or not isinstance(recipe.paired, bool):
             raise PluginError(f"of network {role} the title must be a text, and paired True or False")
@@ -122,8 +122,12 @@ def check_translator(translator: Translator) -> None:
         raise PluginError("networks() gives recipes that are not equal when it is asked twice")
 
 
-def _check_value(what: str, value: Any) -> None:
-    """A frozen dataclass of plain values: what can be a key of results, in every process alike."""
+def check_value(what: str, value: Any) -> None:
+    """Hold a value to what can be a key of results, in every process alike: a frozen dataclass of plain values.
+
+    Raises:
+        PluginError: something else, with `what` as its subject.
+    """
     parameters = getattr(type(value), "__dataclass_params__", None)
     if not dataclasses.is_dataclass(value) or parameters is None or not parameters.frozen:
         raise PluginError(f"{what} is a {type(value).__name__}, which is no frozen dataclass; @dataclass(frozen=True)")

@@ -22,6 +22,7 @@ from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, s
 from nferbench.planning import initial
 from nferbench.planning.levelling import remembered
 from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Row, Settings, TableName
+from nferbench.planning.studies import Varied
 from nferbench.workspace.stages import (
     HeldOut,
     PrepareFaces,
@@ -57,6 +58,7 @@ class RowStages:
     stamps: tuple[str, ...]
     tables: tuple[TableName, ...]
     folds: tuple[FoldStages, ...]
+    varied: Varied | None = None  # its place in a study
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,7 @@ def _row(
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
     kind = row.translator
     told = (*kind.stamps, *initial.stamps(kind))
-    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, told, row.tables, tuple(cells))
+    return RowStages(row.name, row.title, kind.group, kind.heterogeneous, told, row.tables, tuple(cells), row.varied)
 
 
 def _reference(

@@ -53,7 +53,7 @@ BUILT_IN = (
 )
 
 # Words that mean something else where a name of that kind is typed.
-METHOD_WORDS = ("all", "ablation", "variants", "nir-only", "oracle")  # and the rows of presets
+METHOD_WORDS = ("all", "ablation", "variants", "studies", "nir-only", "oracle")  # and the rows of presets
 DATASET_WORDS = ("none",)
 DETECTOR_WORDS = ("given",)
 

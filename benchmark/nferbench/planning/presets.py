@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from nferbench.contract.errors import UsageError
+from nferbench.planning.studies import STUDIES, row_name, study_name
 
 # What a preset may set by itself, with what holds where none says anything; a value must be of the same type.
 SETTINGS: Mapping[str, int | str | bool] = {
@@ -30,8 +31,9 @@ SETTINGS: Mapping[str, int | str | bool] = {
     "fer_seeds": 1,
 }
 SECTIONS = ("methods", "datasets", "fer-models", "detectors")  # fields of what is registered, by its name
-ROWS = ("ablation", "rows")  # lists of variants, each known by its name
-LISTS = (*ROWS, "plugins")
+ROWS = ("ablation", "rows")  # lists of variants
+NAMED = (*ROWS, STUDIES)  # lists whose entries are each known by a name
+LISTS = (*NAMED, "plugins")
 BASE = "base"
 
 
@@ -40,7 +42,7 @@ class Preset:
     """A preset as it stands after everything that it builds on."""
 
     label: str  # the name of one that comes along, else the stem of the file
-    known_as: str  # the nearest one that comes along: itself or one that it builds on; "" where there is none
+    known_as: tuple[str, ...]  # those of it and its bases that come along, nearest first; the last base only by itself
     content: Mapping[str, Any]  # settings, sections and lists
 
 
@@ -52,16 +54,19 @@ def presets() -> dict[str, Path]:
 
 @cache
 def row_names() -> frozenset[str]:
-    """The names of all rows of the presets that come along."""
-    rows = (row for name in presets() for section in ROWS for row in read_preset(name).content.get(section, []))
-    return frozenset(str(row["name"]) for row in rows)
+    """The names of all rows and studies of the presets that come along."""
+    contents = [read_preset(name).content for name in presets()]
+    rows = {str(row["name"]) for content in contents for section in ROWS for row in content.get(section, [])}
+    for study in (study for content in contents for study in content.get(STUDIES, [])):
+        rows |= {study_name(study), *(row_name(study_name(study), value) for value in study["values"])}
+    return frozenset(rows)
 
 
 def read_preset(name: str) -> Preset:
     """A preset and all that it builds on.
 
-    Its own settings replace those of its base one by one, fields of methods too; rows are added, and replace those of
-    equal name.
+    Its own settings replace those of its base one by one, fields of methods too; rows and studies are added, and
+    replace those of equal name.
 
     Args:
         name: of `presets()`, or the path of a YAML file; a base may also be a path from the folder of its file.
@@ -84,7 +89,8 @@ def read_preset(name: str) -> Preset:
     for each in reversed(contents):
         content = merged(content, each)
     label = first if first in known else Path(first).stem
-    return Preset(label, next((name for name, _ in chain if name in known), ""), content)
+    names = [name for name, _ in chain if name in known]
+    return Preset(label, tuple(names[:-1] or names), content)
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,16 +104,18 @@ def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         before = content.get(word)
         if isinstance(before, Mapping) and isinstance(value, Mapping | None):
             content[word] = merged(before, value or {})
-        elif word in ROWS and isinstance(before, list) and isinstance(value, list):
-            mine = [_name(row) for row in value]
-            content[word] = [row for row in before if _name(row) not in mine] + value
+        elif word in NAMED and isinstance(before, list) and isinstance(value, list):
+            mine = [_name(row, word) for row in value]
+            content[word] = [row for row in before if _name(row, word) not in mine] + value
         else:
             content[word] = value
     return content
 
 
-def _name(row: object) -> object:
-    return row.get("name") if isinstance(row, Mapping) else None
+def _name(row: object, section: str) -> object:
+    if not isinstance(row, Mapping):
+        return None
+    return study_name(row) if section == STUDIES else row.get("name")
 
 
 def _path_of(name: str, folder: Path) -> Path:

@@ -24,7 +24,7 @@ def leaves(value: object, prefix: str, *, labels: bool = True) -> Iterator[str]:
         return
     for field in dataclasses.fields(value):
         if labels or field.compare:
-            yield from leaves(getattr(value, field.name), f"{prefix}.{field.name}")
+            yield from leaves(getattr(value, field.name), f"{prefix}.{field.name}", labels=labels)
 
 
 def paths(fields: Mapping[str, object], prefix: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.values import describe, digest
 from nferbench.planning.plan import FoldStages, RowStages, Work
 from nferbench.planning.settings import Settings
+from nferbench.planning.studies import Varied, rest
 from nferbench.workspace.files import file_name, read_json, write_json
 from nferbench.workspace.locks import turn
 from nferbench.workspace.stages import Stage, key
@@ -111,8 +113,14 @@ def _row(row: RowStages, store: Store, stamps: Sequence[str]) -> dict[str, Any]:
         "heterogeneous": row.heterogeneous,
         "tables": list(row.tables),
         "stamps": [*row.stamps, *stamps],
+        **({"study": _place(row, row.varied)} if row.varied else {}),
         "folds": [_fold(cell, store) for cell in row.folds],
     }
+
+
+def _place(row: RowStages, varied: Varied) -> dict[str, Any]:
+    (rests,) = {rest(cell.translation.translator, varied.field) for cell in row.folds if cell.translation}
+    return {**asdict(varied), "rest": rests}
 
 
 def _fold(cell: FoldStages, store: Store) -> dict[str, Any]:

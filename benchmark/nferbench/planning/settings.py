@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -12,24 +12,26 @@ import yaml
 
 from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
-from nferbench.contract.errors import NferbenchError, UsageError
+from nferbench.contract.errors import NferbenchError, PluginError, UsageError
 from nferbench.contract.fer import FERModel
-from nferbench.contract.printable import one_line
+from nferbench.contract.printable import one_line, plain
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
 from nferbench.datasets.levels import Range, parsed
-from nferbench.planning.checks import check_name, check_text, check_translator
+from nferbench.planning.checks import check_name, check_text, check_translator, check_value
 from nferbench.planning.initial import with_digests
 from nferbench.planning.naming import Named, named, registered
 from nferbench.planning.plugins import METHOD_WORDS, Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
 from nferbench.planning.reach import LIKE, ineffective, leaves, paths, reaches
+from nferbench.planning.studies import STUDIES, Study, Varied, placed, read_study, row_name
 
-TableName = Literal["comparison", "ablation"]
+TableName = Literal["comparison", "ablation", "study"]
 Division = Literal["folds", "repeats"]  # as in `nferbench.faces.folds`, which needs numpy
 DIVISIONS = ("folds", "repeats")
-GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison"}  # what else --methods understands
+# What else --methods understands.
+GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison", "studies": "study"}
 CROPS = ("given", "none", "box68", "fan", "eyes", "template")  # of `faces.crops`, named here without numpy
 Role = Literal["dataset", "extra"]  # by which the sets of a run are told apart: their names are labels
 MOST_FER_SEEDS = 100
@@ -47,6 +49,7 @@ class Row:
     translator: Translator
     tables: tuple[TableName, ...]
     made_of: tuple[str, ...] = ()  # fields of methods, by their paths (see `reach`)
+    varied: Varied | None = None  # its place in a study; None for a row of none
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     problems: list[str] = []
     target = _try(problems, named, request.dataset, plugins)
     preset = request.preset or (target.value.default_preset if target else "paper")
-    settled = _try(problems, read_preset, preset) or Preset(preset, "", {})
+    settled = _try(problems, read_preset, preset) or Preset(preset, (), {})
     content = dict(settled.content)
     changes = _changes(request.changes, problems)
     for section, entries in changes.items():
@@ -195,9 +198,9 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
 
 
 def _detector(
-    name: str, content: Mapping[str, Any], plugins: Plugins, preset: str, problems: list[str]
+    name: str, content: Mapping[str, Any], plugins: Plugins, known_as: Sequence[str], problems: list[str]
 ) -> FaceDetector | None:
-    detectors = _configured(plugins.detectors, content, "detectors", preset, problems)
+    detectors = _configured(plugins.detectors, content, "detectors", known_as, problems)
     known = _try(problems, plugins.detectors.__getitem__, name) if name != "given" else None
     return detectors[known.name] if known else None
 
@@ -208,16 +211,17 @@ V = TypeVar("V", Translator, FaceDataset, FERModel, FaceDetector)
 
 
 def _configured(
-    table: Table[V], content: Mapping[str, Any], section: str, preset: str, problems: list[str]
+    table: Table[V], content: Mapping[str, Any], section: str, known_as: Sequence[str], problems: list[str]
 ) -> dict[str, V]:
-    """All registered values of a kind with the settings of the preset; a plugin's own presets come first."""
+    """All registered values of a kind with the settings of the preset; the nearest of a plugin's own come first."""
     given = content.get(section, {})
     for name in given:
         if name not in table.items:
             _try(problems, table.__getitem__, name)
     configured = {}
     for name, value in table.items.items():
-        own = getattr(value, "presets", {}).get(preset, {})
+        presets = getattr(value, "presets", {})
+        own: Mapping[str, Any] = next((presets[each] for each in known_as if each in presets), {})
         fields = {**own, **(given.get(name) or {})}
         changed = _try(problems, replaced, value, fields, f"{section}.{name}") if fields else value
         configured[name] = changed or value
@@ -238,6 +242,8 @@ def _rows(
             row = _try(problems, _variant, entry, kind, section, translators, table)
             if row:
                 variants[row.name] = row
+    studies = _studies(content.get(STUDIES, []), {*table, *variants}, translators, table, problems)
+    variants |= {row.name: row for rows in studies.values() for row in rows}
     chosen: dict[str, Row] = {}
     for name in names:
         if name == "all":
@@ -246,12 +252,14 @@ def _rows(
             found = [row for row in variants.values() if row.tables == (GROUPS[name],)]
             if not found:
                 problems.append(f"this preset has no {name}; name methods instead (nferbench methods lists all)")
+        elif name in studies:
+            found = [*studies[name]]
         elif name in variants:
             found = [variants[name]]
         elif name in translators:
             found = [_row(name, translators[name])]
         else:
-            known = [*table, *variants, "all", *GROUPS]
+            known = [*table, *variants, *studies, "all", *GROUPS]
             near = get_close_matches(name, known, n=1, cutoff=0.5)
             _try(problems, table.__getitem__, name)
             if near and near[0] not in table.items:
@@ -261,10 +269,10 @@ def _rows(
             chosen.setdefault(row.name, row)
     for name, row in chosen.items():
         translator = _try(problems, with_digests, row.translator, f"methods.{name}") or row.translator
-        chosen[name] = dataclasses.replace(row, translator=translator)
+        chosen[name] = replace(row, translator=translator)
         _try(problems, _check_row, chosen[name])
     if not names:
-        problems.append("no methods named; --methods takes names, 'all', 'ablation' or 'variants'")
+        problems.append("no methods named; --methods takes names, 'all', 'ablation', 'variants' or 'studies'")
     return tuple(chosen.values())
 
 
@@ -281,6 +289,7 @@ def _check_row(row: Row) -> None:
     try:
         check_name(row.name, METHOD_WORDS)
         check_text("the title", row.title)
+        check_value("it", row.translator)
         check_translator(row.translator)
     except NferbenchError as error:
         raise UsageError(f"method {one_line(row.name)}: {error}") from None
@@ -306,6 +315,66 @@ def _variant(
     taken = [path for path in leaves(base, method) if not reaches(path, own)]
     taken += [f"methods.{value[LIKE]}" for value in given.values() if _is_like(value)]
     return Row(name, title, changed, (kind,), tuple(taken))
+
+
+def _studies(
+    entries: Sequence[object],
+    taken: Collection[str],
+    translators: Mapping[str, Translator],
+    table: Table[Translator],
+    problems: list[str],
+) -> dict[str, tuple[Row, ...]]:
+    """The rows of all studies by the name of the study; a name means one thing, also among `taken` ones."""
+    studies: dict[str, tuple[Row, ...]] = {}
+    for entry in entries:
+        study = _try(problems, read_study, entry)
+        rows = _try(problems, _study, study, translators, table) if study else None
+        if study is None or rows is None:
+            continue
+        others = {*taken, *studies, *(row.name for each in studies.values() for row in each)}
+        names = [study.name, *(row.name for row in rows)]
+        if clash := [name for i, name in enumerate(names) if name in others or name in names[:i]]:
+            problems.append(
+                f"{STUDIES}.{study.name}: '{clash[0]}' is the name of something else too; name it otherwise"
+            )
+            continue
+        studies[study.name] = rows
+    return studies
+
+
+def _study(study: Study, translators: Mapping[str, Translator], table: Table[Translator]) -> tuple[Row, ...]:
+    """A row for each value of a study.
+
+    Raises:
+        UsageError: a method or a field that there is not, a name that cannot be, a value that the field does not take
+            or that stands there twice.
+    """
+    where = f"{STUDIES}.{study.name}"
+    try:
+        check_name(study.name, METHOD_WORDS)
+    except PluginError as error:
+        raise UsageError(f"{where}: {error}") from None
+    base = translators.get(study.use) or table[study.use]
+    fields = {field: _alike(value, where, translators, table) for field, value in study.held.items()}
+    rows: list[Row] = []
+    for given in study.values:
+        try:
+            changed = replaced(base, {**fields, study.vary: given}, where)
+            check_value("it", changed)
+        except NferbenchError as error:  # the method's own checks know nothing of the study
+            told = str(error)
+            raise UsageError(told if told.startswith(where) else f"{where}, {plain(given)}: {told}") from None
+        if changed in [row.translator for row in rows]:
+            raise UsageError(f"{where}: values has {plain(given)} twice; each value is one row")
+        varied = placed(study, changed, base)
+        entry = {
+            "use": study.use,
+            "name": row_name(study.name, varied.value),
+            "title": f"{base.title}, {study.vary} = {plain(varied.value)}",
+            "set": {**study.held, study.vary: varied.value},
+        }
+        rows.append(replace(_variant(entry, "study", STUDIES, translators, table), varied=varied))
+    return tuple(rows)
 
 
 def _alike(value: Any, where: str, translators: Mapping[str, Translator], table: Table[Translator]) -> Any:

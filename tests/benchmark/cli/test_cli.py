@@ -113,6 +113,25 @@ def test_a_report_comes_from_what_is_stored(finished: Path) -> None:
     assert list((finished / "report").glob("*.png"))
 
 
+def test_a_study_is_one_command_and_one_figure(finished: Path, tmp_path: Path) -> None:
+    preset, workspace = tmp_path / "study.yaml", tmp_path / "runs"
+    preset.write_text("base: quick\nstudies: [{use: toy-regression, vary: grain, values: [0.05, 2], name: grain}]\n")
+    shutil.copytree(finished, workspace)
+    said = bench(workspace, "toy-regression,studies", "--preset", str(preset))
+    assert "8 to run; 2 network trainings instead of 6 without sharing" in said  # 0.05 is what the method has
+    text = run("report", "--workspace", str(workspace))
+    assert "grain: varied: grain of toy-regression, 0.05, 2, where it has 0.05; held: all else." in text
+    assert "](study-toy.png)" in text and "Regression, grain" not in text
+    studies, tables = (
+        list(csv.DictReader((workspace / "report" / f"{name}.csv").open())) for name in ("studies", "tables")
+    )
+    heights = {(line["value"], line["metric"]): line["pooled"] for line in studies}
+    whole = {line["metric"]: line["pooled"] for line in tables if line["method"] == "toy-regression"}
+    for metric in ("lpips", "psnr", "ssim", "accuracy"):
+        assert heights["0.05", metric] == whole[metric]
+    assert float(heights["2", "psnr"]) < float(heights["0.05", "psnr"])
+
+
 def test_faces_too_small_for_lpips_keep_their_other_scores(tmp_path: Path) -> None:
     bench(tmp_path, "none", "--set", "size=16", "--allow-leaks")  # discs of 16 px are much alike
     for file in tmp_path.glob("quality/*/scores.csv"):

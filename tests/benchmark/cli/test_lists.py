@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nferbench.cli.app import app
-from nferbench.cli.catalogue import detector_rows
+from nferbench.cli.catalogue import detector_rows, methods_json
 from nferbench.cli.output import table
 from nferbench.contract.detector import Detection, FaceDetector
 from nferbench.planning.plugins import load_plugins
@@ -54,3 +55,31 @@ def test_the_doctor_names_plugins_that_cannot_be_used(tmp_path: Path, monkeypatc
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 0
     assert "plugin ends (nferbench-ends) did not load: SystemExit: 3" in done.output
+
+
+def test_the_methods_are_listed_with_the_studies_of_the_preset(tmp_path: Path) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(
+        "base: quick\nstudies: [{use: sdedit, vary: start_step, values: [7, 9], set: {steps: 4}, name: s}]\n"
+    )
+    said = CliRunner().invoke(app, ["methods", "--preset", str(preset)])
+    assert said.exit_code == 0
+    line = " ".join(said.output.splitlines()[-1].split())
+    assert line == "s sdedit start_step 7, 9 steps = 4"
+    without = CliRunner().invoke(app, ["methods"])
+    assert without.output.splitlines()[-1] == "preset paper has no studies; --preset study lists some"
+
+
+def test_the_json_says_of_each_row_of_a_study_what_it_is(tmp_path: Path) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("base: quick\nstudies: [{use: sdedit, vary: grey_source, values: [true]}]\n")
+    listed = {
+        row["name"]: row for row in json.loads(methods_json(load_plugins(installed=False), str(preset)))["methods"]
+    }
+    assert listed["sdedit"]["study"] is None and listed["sdedit"]["tables"] == ["comparison"]
+    (study,) = [row for row in listed.values() if row["tables"] == ["study"]]
+    assert (study["name"], study["study"]["value"], study["study"]["default"]) == (
+        "sdedit-grey_source-true",
+        True,
+        False,
+    )

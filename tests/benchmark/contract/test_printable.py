@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nferbench.contract.dataset import Face, FaceDataset, Listing, Picture
-from nferbench.contract.printable import cell, from_cell
+from nferbench.contract.printable import Plain, cell, from_cell, plain
 from nferbench.engine.artifacts import translated_faces, write_faces, write_table
 from nferbench.faces.prepare import prepare
 from nferbench.faces.prepared import read_prepared
@@ -30,6 +30,14 @@ def test_no_cell_is_a_formula_and_each_gives_its_text_back(text: str) -> None:
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_texts_stay_as_they_are(text: str) -> None:
     assert cell(text) == text == from_cell(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(100.0, "100"), (1, "1"), (0.5, "0.5"), (1e-5, "1e-05"), (None, "null"), (True, "true"), ("a", "a")],
+)
+def test_values_are_written_as_in_yaml(value: Plain, text: str) -> None:
+    assert plain(value) == text
 
 
 def harmless(path: Path) -> bool:

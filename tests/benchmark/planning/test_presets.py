@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from nferbench.contract.errors import UsageError
 from nferbench.planning.plugins import load_plugins
@@ -27,8 +28,8 @@ def settings(preset: str, *methods: str) -> Settings:
 
 
 def test_rows_are_written_once_and_every_preset_has_them() -> None:
-    with_rows = [name for name, path in presets().items() if "use:" in path.read_text("utf-8")]
-    assert with_rows == ["paper"]
+    written = {name: yaml.safe_load(path.read_text("utf-8")) for name, path in presets().items()}
+    assert [name for name, content in written.items() if {"ablation", "rows"} & set(content)] == ["paper"]
     for name in presets():
         content = read_preset(name).content
         assert len(content["ablation"]) == 5 and len(content["rows"]) == 8
@@ -49,7 +50,7 @@ def test_a_base_may_be_a_path_from_the_folder_of_the_file(tmp_path: Path) -> Non
     written(tmp_path, "shared/lab.yaml", "base: small\nfolds: 4\nsize: 96\n")
     mine = written(tmp_path, "mine.yaml", "base: shared/lab.yaml\nsize: 64\n")
     found = read_preset(mine)
-    assert (found.content["folds"], found.content["size"], found.known_as) == (4, 64, "small")
+    assert (found.content["folds"], found.content["size"], found.known_as) == (4, 64, ("small",))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_a_plugin_s_own_sizes_are_those_of_the_nearest_preset_that_comes_along(t
     plugins = load_plugins([str(tmp_path / "sized.py")], installed=False)
     on_quick = written(tmp_path, "on-quick.yaml", "base: quick\n")
     alone = written(tmp_path, "alone.yaml", "size: 32\nfer: smallcnn\n")
-    for preset, wide in (("quick", 2), ("small", 5), ("paper", 9), (on_quick, 2), (alone, 5)):
+    for preset, wide in (("quick", 2), ("study", 2), ("small", 5), ("paper", 9), (on_quick, 2), (alone, 5)):
         row = resolve(Request(preset=preset, methods=("sized",)), plugins).rows[0]
         assert row.translator.wide == wide, preset  # type: ignore[attr-defined]
 
