@@ -17,9 +17,10 @@ from scipy import ndimage
 
 from nferbench.contract.dataset import EXPRESSIONS, Face, Picture
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.datasets import drawing
 from nferbench.datasets.synthetic import SyntheticFaces, nferbench_datasets
 
-HFE, VIS, VIS_NIR = nferbench_datasets()
+HFE, VIS, VIS_NIR, OTHERS = nferbench_datasets()
 SIZE = 64
 
 
@@ -70,6 +71,19 @@ def test_paired_faces_share_subject_and_expression_and_a_vis_only_set_has_no_pai
 def test_the_extra_set_has_other_people() -> None:
     ours = {face.subject for face in HFE.listing(None).faces}
     assert ours.isdisjoint(face.subject for face in VIS.listing(None).faces)
+
+
+def test_nobody_who_is_tested_or_translated_is_there_to_pre_train_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {face.subject for face in OTHERS.listing(None).faces}
+    for data in (HFE, VIS, VIS_NIR):
+        assert others.isdisjoint(face.subject for face in data.listing(None).faces)
+    seeds: list[str] = []
+    stream = drawing._stream
+    monkeypatch.setattr(drawing, "_stream", lambda *names: seeds.append(names[0]) or stream(*names))
+    face = OTHERS.listing(None).faces[0]
+    OTHERS.load(face, None, 8)
+    # Whatever is random in a picture follows from its subject, so other subjects are other seeds.
+    assert {seed.split("-")[0] for seed in seeds} == {face.subject}
 
 
 def test_the_oracle_set_holds_the_extra_set_bit_for_bit() -> None:
