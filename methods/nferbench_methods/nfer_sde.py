@@ -28,6 +28,8 @@ Discretisation = Literal["ancestral", "euler-maruyama"]
 Kernel = Literal["linear", "bicubic", "box"]
 Reduction = Literal["sum", "mean"]
 
+LAMBDA_H, LAMBDA_F = 100.0, 0.5  # as published
+
 
 @final
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class NFERSDE(Translator):
     title: str = field(default="NFER-SDE", compare=False)
     score: ScoreRecipe = CONDITIONAL_SCORE  # unconditional in the row Baseline
     heatmaps: HeatmapRecipe = field(default_factory=HeatmapRecipe)  # H; not trained where lambda_h is 0
-    lambda_h: float = 100.0  # weight of E_h, the distance of landmark heat maps; 0 leaves it out
-    lambda_f: float = 0.5  # weight of E_f, the distance of high frequencies; 0 leaves it out
+    lambda_h: float = LAMBDA_H  # weight of E_h, the distance of landmark heat maps; 0 leaves it out
+    lambda_f: float = LAMBDA_F  # weight of E_f, the distance of high frequencies; 0 leaves it out
     # Deviation: the paper does not say where the reverse process starts. It builds on EGSDE, which starts from the
     # source noised half-way, and its unconditional Baseline keeps the expression, which it could not from pure noise.
     start: Start = "perturbed-source"  # the state that the reverse process starts from
@@ -61,6 +63,11 @@ class NFERSDE(Translator):
     reduction: Reduction = "sum"  # of squared distances over maps, channels and pixels, for each face
     # Deviation: silent; as in EGSDE's code one draw of noise perturbs the source at all levels.
     resample_source_noise: bool = False  # draw new noise for the perturbed source c_t at every step
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        published = self.lambda_h in (0, LAMBDA_H) and self.lambda_f in (0, LAMBDA_F)
+        return () if published else ("its energies have other weights than published",)
 
     def __post_init__(self) -> None:
         check_start_step(self.name, self.start_step)

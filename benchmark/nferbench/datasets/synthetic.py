@@ -21,7 +21,7 @@ class SyntheticFaces(FaceDataset):
     """
 
     default_preset: ClassVar[str] = "quick"
-    default_extra: ClassVar[str | None] = "synthetic-vis"
+    default_extra: ClassVar[str | None] = "synthetic-vis-nir"
 
     name: str = field(compare=False)
     title: str = field(compare=False)

@@ -93,9 +93,9 @@ def test_a_bare_word_is_the_registered_set_and_says_so_where_it_may_be_another(
 
 
 def test_the_default_extra_set_is_the_registered_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed(tmp_path / "synthetic-vis")
+    listed(tmp_path / "synthetic-vis-nir")
     monkeypatch.chdir(tmp_path)
-    assert settings("synthetic-hfe").extra == PLUGINS.datasets["synthetic-vis"]
+    assert settings("synthetic-hfe").extra == PLUGINS.datasets["synthetic-vis-nir"]
 
 
 @pytest.mark.parametrize("detector", [None, "mesh"])

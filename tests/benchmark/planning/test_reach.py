@@ -54,8 +54,8 @@ def test_settings_of_folders_reach_one_given_by_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "used"),
     [
-        ("datasets.cfee.neutral=true", "datasets.synthetic-hfe, datasets.synthetic-vis"),
-        ("datasets.manifest.neutral=false", "datasets.synthetic-hfe, datasets.synthetic-vis"),
+        ("datasets.cfee.neutral=true", "datasets.synthetic-hfe, datasets.synthetic-vis-nir"),
+        ("datasets.manifest.neutral=false", "datasets.synthetic-hfe, datasets.synthetic-vis-nir"),
         ("fer-models.resnet18.epochs=3", "fer-models.smallcnn"),
         ("detectors.mesh.threshold=0.1", "none of the detectors"),
         ("methods.pix2pix.generator.width=8", "methods.none"),

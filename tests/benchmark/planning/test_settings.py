@@ -27,7 +27,7 @@ def problems(**request: Any) -> str:
 def test_the_default_is_the_synthetic_set_at_quick() -> None:
     found = settings()
     assert (found.dataset.name, found.preset, found.size, found.folds) == ("synthetic-hfe", "quick", 32, 5)
-    assert found.extra is not None and found.extra.name == "synthetic-vis"
+    assert found.extra is not None and found.extra.name == "synthetic-vis-nir"
 
 
 def test_every_preset_that_comes_along_resolves_with_all_rows() -> None:
