@@ -19,7 +19,7 @@ ORIGIN = "nferbench"  # in the metadata of a file that `pretrain` wrote: JSON wi
 TRAINED_ON, PAIRS, CONTENT = "trained_on", "pairs", "faces"  # title of the set, pairs seen, fingerprint of the set
 
 
-def with_digests(value: T, where: str) -> T:
+def with_digests(value: T) -> T:
     """A value in which every recipe with a file of initial weights (`init`) holds its SHA-256 (`init_sha256`).
 
     Raises:
@@ -29,17 +29,17 @@ def with_digests(value: T, where: str) -> T:
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
         inner = getattr(value, field.name)
         if dataclasses.is_dataclass(inner):
-            changes[field.name] = with_digests(inner, f"{where}.{field.name}")
+            changes[field.name] = with_digests(inner)
     if _starts(value):
         given, file = value.init_sha256, Path(value.init)  # type: ignore[attr-defined]
         if not file.is_file():
             raise UsageError(
-                f"{where}.init: '{one_line(str(file))}' is not a file; give one, or '' to start from nothing"
+                f"weights to start from (init): '{one_line(str(file))}' is not a file; give one, or '' for none"
             )
         digest = _digest(file)
         if given not in ("", digest):
             raise UsageError(
-                f"{where}.init: {file} has SHA-256 {digest}, not '{given}'; set init_sha256 or give that file"
+                f"weights to start from (init): {file} has SHA-256 {digest}, not '{given}'; give that file"
             )
         changes["init_sha256"] = digest
     return dataclasses.replace(value, **changes) if changes else value  # type: ignore[type-var]

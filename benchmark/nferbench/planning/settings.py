@@ -268,7 +268,7 @@ def _rows(
         for row in found:
             chosen.setdefault(row.name, row)
     for name, row in chosen.items():
-        translator = _try(problems, with_digests, row.translator, f"methods.{name}") or row.translator
+        translator = _try(problems, with_digests, row.translator) or row.translator
         chosen[name] = replace(row, translator=translator)
         _try(problems, _check_row, chosen[name])
     if not names:
