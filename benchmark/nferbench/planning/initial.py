@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nferbench.contract.errors import UsageError
-from nferbench.contract.initial import file_sha256
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import NetworkRecipe, Translator
+from nferbench.workspace.files import sha256
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ ORIGIN = "nferbench"  # in the metadata of a file that `pretrain` wrote: JSON wi
 TRAINED_ON, PAIRS, CONTENT = "trained_on", "pairs", "faces"  # title of the set, pairs seen, fingerprint of the set
 
 
-def with_digests(value: T, where: str) -> T:
+def with_digests(value: T) -> T:
     """A value in which every recipe with a file of initial weights (`init`) holds its SHA-256 (`init_sha256`).
 
     Raises:
@@ -28,18 +28,18 @@ def with_digests(value: T, where: str) -> T:
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
         inner = getattr(value, field.name)
-        if dataclasses.is_dataclass(inner):
-            changes[field.name] = with_digests(inner, f"{where}.{field.name}")
+        if dataclasses.is_dataclass(inner) and (settled := with_digests(inner)) is not inner:
+            changes[field.name] = settled
     if _starts(value):
         given, file = value.init_sha256, Path(value.init)  # type: ignore[attr-defined]
         if not file.is_file():
             raise UsageError(
-                f"{where}.init: '{one_line(str(file))}' is not a file; give one, or '' to start from nothing"
+                f"weights to start from (init): '{one_line(str(file))}' is not a file; give one, or '' for none"
             )
         digest = _digest(file)
         if given not in ("", digest):
             raise UsageError(
-                f"{where}.init: {file} has SHA-256 {digest}, not '{given}'; set init_sha256 or give that file"
+                f"weights to start from (init): {file} has SHA-256 {digest}, not '{given}'; give that file"
             )
         changes["init_sha256"] = digest
     return dataclasses.replace(value, **changes) if changes else value  # type: ignore[type-var]
@@ -106,4 +106,4 @@ def _digest(file: Path) -> str:
 @lru_cache(maxsize=64)
 def _digest_of(file: Path, size: int, mtime_ns: int) -> str:
     """Size and time are part of the question, so that a new file is read anew."""
-    return file_sha256(file)
+    return sha256(file)
