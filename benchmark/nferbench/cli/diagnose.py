@@ -13,13 +13,12 @@ import typer
 from nferbench.cli.options import RunOptions, Yes, taking_run_options
 from nferbench.cli.output import say, table, tell_noted
 from nferbench.cli.requests import default_jobs, planned
-from nferbench.cli.working import accept_cost, stop_if_failed, work_off
-from nferbench.contract.errors import DataError, UsageError
+from nferbench.cli.working import accept_cost, stop_if_failed, whole, work_off
+from nferbench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from nferbench.contract.translator import Translator
     from nferbench.planning.plan import Work
-    from nferbench.workspace.stages import Stage
     from nferbench.workspace.store import Store
     from nferbench_reports import Summary
 
@@ -92,26 +91,14 @@ def _tell(work: Work, store: Store, out: Path) -> None:
     from nferbench_reports import Translated, write_diagnosis
 
     rows = [(row, cell.translation) for row in work.rows for cell in row.folds if cell.translation is not None]
-    translated = [Translated(row.name, row.title, _whole(stage, store)) for row, stage in rows]
-    written = write_diagnosis(_whole(work.faces, store), translated, out)
+    translated = [Translated(row.name, row.title, whole(stage, store).path) for row, stage in rows]
+    written = write_diagnosis(whole(work.faces, store).path, translated, out)
     for row, stage in rows:
         if row.name in written.pushes:
             _show(row.name, written.pushes[row.name], stage.translator)
         else:
             say(f"note: {row.name} notes no pushes; docs/plugins.md says how a method does")
     say("written: " + " ".join(str(path) for path in written.paths))
-
-
-def _whole(stage: Stage, store: Store) -> Path:
-    """Where a stage lies, all its files being what was written."""
-    from nferbench.workspace.entries import verify
-    from nferbench.workspace.stages import readable
-
-    entry = store.find(stage)
-    if entry is None:
-        raise DataError(f"{readable(stage)} is not in the workspace any more; start the same command again")
-    verify(entry)
-    return entry.path
 
 
 def _show(name: str, pushes: Summary, translator: Translator) -> None:

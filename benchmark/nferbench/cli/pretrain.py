@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from nferbench.cli.options import Change, Crop, DataRoot, Dataset, Detector, Jobs, Plugin, Preset, Workspace
-from nferbench.cli.output import complain, reporter, say
+from nferbench.cli.options import Change, Crop, DataRoot, Dataset, Detector, Jobs, Plugin, Preset, Workspace, Yes
+from nferbench.cli.output import say
 from nferbench.cli.requests import default_jobs, settled, setup_of
-from nferbench.contract.errors import UsageError
+from nferbench.cli.working import accept_cost, stop_if_failed, whole, work_off
 
 
 def pretrain(
@@ -30,17 +30,19 @@ def pretrain(
     ),
     jobs: Jobs = None,
     half: Annotated[bool, typer.Option("--half", help="Round the weights to float16.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Train the networks of methods on everyone in a data set, for trainings on other people to start from.
 
     nferbench pretrain --methods all --dataset synthetic-others --preset quick-pretrain --half --out weights
     """
-    from nferbench.contract.initial import file_sha256
     from nferbench.engine.exporting import export
-    from nferbench.engine.runner import run_stages
-    from nferbench.planning.plan import data_roots, faces_stage, trainings_on_all
+    from nferbench.planning.plan import data_roots
+    from nferbench.planning.pretraining import pretraining
     from nferbench.planning.settings import NO_EXTRA, Request
-    from nferbench.workspace.stages import readable
+    from nferbench.planning.status import statuses
+    from nferbench.workspace.files import sha256
+    from nferbench.workspace.stages import TrainNetwork
     from nferbench.workspace.store import open_workspace
 
     store = open_workspace(workspace)
@@ -48,24 +50,19 @@ def pretrain(
     request = Request(dataset, names, NO_EXTRA, preset, seed=seed, detector=detector, crop=crop, changes=tuple(change))
     settings, plugins = settled(request, plugin)
     roots = data_roots(data_root, settings, plugins.datasets.items)
-    faces, listing = faces_stage(settings, "dataset", roots, store)
-    for note in listing.notes:
+    work = pretraining(settings, roots, store)
+    for note in work.notes:
         say(f"note: {note}")
-    trainings = trainings_on_all(settings, faces)
-    places = {faces: roots["dataset"]} if "dataset" in roots else {}
+    places = {work.faces: roots["dataset"]} if "dataset" in roots else {}
     setup = setup_of(store, places, plugins, device, 1)
-    wanted = [stage for stage in (faces, *trainings.values()) if store.find(stage) is None]
-    with reporter(wanted) as show:
-        outcome = run_stages(wanted, setup, store, show, jobs=jobs or default_jobs(setup.device))
-    for stage, finished in outcome.failed.items():
-        complain(f"{readable(stage)}: {finished.status}: {finished.reason}")
-    if outcome.failed:
-        raise typer.Exit(1)
-    for name, stage in trainings.items():
-        entry = store.find(stage)
-        if entry is None:
-            raise UsageError(f"{readable(stage)} is not in the workspace any more; start the same command again")
-        path = out / f"{name}.safetensors"
-        export(stage, entry, path, half=half)
-        pairs = entry.info["result"]["updates"] * stage.recipe.batch_size
-        say(f"{path}: {path.stat().st_size:,} bytes, {pairs:,} pairs seen, SHA-256 {file_sha256(path)}")
+    states = statuses(work, store)
+    if any(state.state != "done" for state in states):
+        workers = jobs or default_jobs(setup.device)
+        accept_cost(work, states, setup, store, workers, yes)
+        stop_if_failed(work_off(states, setup, store, workers))
+    for stage in work.stages:
+        if isinstance(stage, TrainNetwork):
+            entry = whole(stage, store)
+            path = out / f"{stage.role}.safetensors"
+            seen = export(stage, entry, path, half=half)
+            say(f"{path}: {path.stat().st_size:,} bytes, {seen:,} pairs seen, SHA-256 {sha256(path)}")

@@ -10,13 +10,15 @@ import typer
 
 from nferbench.cli.formatting import amount, duration
 from nferbench.cli.output import complain, reporter, say
-from nferbench.contract.errors import UsageError
+from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from nferbench.engine.runner import Outcome
     from nferbench.engine.worker import Setup
     from nferbench.planning.plan import Work
     from nferbench.planning.status import Status
+    from nferbench.workspace.entries import Entry
+    from nferbench.workspace.stages import Stage
     from nferbench.workspace.store import Store
 
 LONG = 3600.0  # seconds of work above which a command asks first
@@ -48,7 +50,7 @@ def work_off(
     setup: Setup,
     store: Store,
     workers: int,
-    gate: Callable[[], None],
+    gate: Callable[[], None] | None = None,
     timeout: float | None = None,
 ) -> Outcome:
     """Do all stages that are not done, those anew that are damaged or asked for again; see `engine.runner`."""
@@ -64,6 +66,26 @@ def work_off(
     stages = [state.stage for state in to_run]
     with reporter(stages) as show:
         return run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=gate)
+
+
+def whole(stage: Stage, store: Store) -> Entry:
+    """The result of a stage, all its files being what was written.
+
+    Raises:
+        DataError: it is gone, or a file has changed; what has changed is set aside.
+    """
+    from nferbench.workspace.entries import verify
+    from nferbench.workspace.stages import readable
+
+    entry = store.find(stage)
+    if entry is None:
+        raise DataError(f"{readable(stage)} is not in the workspace any more; start the same command again")
+    try:
+        verify(entry)
+    except DataError as error:
+        aside = store.set_aside(stage)
+        raise DataError(f"{error}; set aside as {aside}, start the same command again to do it anew") from None
+    return entry
 
 
 def stop_if_failed(outcome: Outcome) -> None:

@@ -16,7 +16,6 @@ from nferbench.contract.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SUFFIX = ".safetensors"
 APART = "/"  # between the name of a network and that of a tensor
 
 
@@ -34,26 +33,17 @@ def load_initial(path: str, sha256: str, fitted: nn.Module, others: Mapping[str,
     """
     if not path and not sha256:
         return
+    import torch
+
     content = _read(path, sha256)
-    own = {name: value for name, value in content.items() if APART not in name}
-    _fill(path, fitted, own)
-    if len(own) == len(content):
-        return
-    for name, network in (others or {}).items():
-        prefix = f"{name}{APART}"
-        _fill(
-            path,
-            network,
-            {full.removeprefix(prefix): content.pop(full) for full in [*content] if full.startswith(prefix)},
-        )
-    if left := [name for name in content if APART in name]:
-        raise UsageError(f"initial weights {path} do not fit: '{left[0]}' is of no network of this training")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    parts = {"": fitted}
+    if any(APART in name for name in content):
+        parts |= {f"{name}{APART}": network for name, network in (others or {}).items()}
+    expected = {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.state_dict().items()}
+    _check(path, content, expected)
+    with torch.no_grad():
+        for name, value in expected.items():
+            value.copy_(content[name])
 
 
 def _read(path: str, sha256: str) -> dict[str, Tensor]:
@@ -76,25 +66,19 @@ def _read(path: str, sha256: str) -> dict[str, Tensor]:
     return content
 
 
-def _fill(path: str, network: nn.Module, given: Mapping[str, Tensor]) -> None:
-    import torch
-
-    expected = network.state_dict()
+def _check(path: str, content: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Hold the tensors of a file to those of the networks: all of them and no others, alike in form, and numbers."""
     hint = "the recipe must be that of the weights"
-    for name in expected.keys() | given.keys():
-        if name not in given:
+    for name in dict.fromkeys([*expected, *content]):
+        if name not in content:
             raise UsageError(f"initial weights {path} do not fit: '{name}' is missing; {hint}")
         if name not in expected:
             raise UsageError(f"initial weights {path} do not fit: '{name}' is left over; {hint}")
-        here, there = tuple(expected[name].shape), tuple(given[name].shape)
-        if here != there:
-            raise UsageError(
-                f"initial weights {path} do not fit: '{name}' has shape {there}, the network's {here}; {hint}"
-            )
-        if given[name].is_floating_point() != expected[name].is_floating_point():
-            raise UsageError(f"initial weights {path} do not fit: '{name}' is {given[name].dtype}; {hint}")
-        if not bool(given[name].isfinite().all()):
+        given, wanted = content[name], expected[name]
+        if given.shape != wanted.shape:
+            shapes = f"{tuple(given.shape)}, the network's {tuple(wanted.shape)}"
+            raise UsageError(f"initial weights {path} do not fit: '{name}' has shape {shapes}; {hint}")
+        if given.is_floating_point() != wanted.is_floating_point():
+            raise UsageError(f"initial weights {path} do not fit: '{name}' is {given.dtype}; {hint}")
+        if not bool(given.isfinite().all()):
             raise UsageError(f"initial weights {path}: '{name}' is not finite; give another file")
-    with torch.no_grad():
-        for name, value in expected.items():
-            value.copy_(given[name])

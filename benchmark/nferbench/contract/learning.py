@@ -58,10 +58,8 @@ class GradientLearner(Learner, FERLearner):
             self._captured = CapturedLoss(network, loss)
         if on_gpu:
             for group in optimiser.param_groups:
-                if (
-                    group.get("fused", 0) is None and group.get("foreach") is None
-                ):  # left to us: one kernel for all weights
-                    group["fused"] = True
+                if group.get("fused", 0) is None and group.get("foreach") is None:  # left to us
+                    group["fused"] = True  # one kernel for all weights
         if ema:
             from diffusers.training_utils import EMAModel
 

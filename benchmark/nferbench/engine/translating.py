@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nferbench.contract import pixels
 from nferbench.contract.errors import DataError, DivergedError, PluginError
 from nferbench.contract.noise import ImageNoise, derive_seed
-from nferbench.contract.pushes import hear_pushes
+from nferbench.contract.pushes import Push, hear_pushes
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.engine import pushing
 from nferbench.engine.artifacts import (
@@ -70,8 +70,8 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         vis = pixels.to_float(source.to(context.device))
         wanted = pushing.LISTENED - done
         try:
-            with ExitStack() as listening:
-                heard = listening.enter_context(hear_pushes()) if wanted > 0 else []
+            listening: AbstractContextManager[list[Push]] = hear_pushes() if wanted > 0 else nullcontext([])
+            with listening as heard:
                 images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
         except torch.OutOfMemoryError:
             if batch == 1:

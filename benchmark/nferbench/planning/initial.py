@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nferbench.contract.errors import UsageError
-from nferbench.contract.initial import file_sha256
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import NetworkRecipe, Translator
+from nferbench.workspace.files import sha256
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ def with_digests(value: T) -> T:
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
         inner = getattr(value, field.name)
-        if dataclasses.is_dataclass(inner):
-            changes[field.name] = with_digests(inner)
+        if dataclasses.is_dataclass(inner) and (settled := with_digests(inner)) is not inner:
+            changes[field.name] = settled
     if _starts(value):
         given, file = value.init_sha256, Path(value.init)  # type: ignore[attr-defined]
         if not file.is_file():
@@ -106,4 +106,4 @@ def _digest(file: Path) -> str:
 @lru_cache(maxsize=64)
 def _digest_of(file: Path, size: int, mtime_ns: int) -> str:
     """Size and time are part of the question, so that a new file is read anew."""
-    return file_sha256(file)
+    return sha256(file)

@@ -21,7 +21,8 @@ from nferbench.faces.crops import ALL_POINTS
 from nferbench.faces.folds import check_folds, classes_of, folds_of, is_fixed, split, splits_fingerprint, subjects_of
 from nferbench.planning import initial
 from nferbench.planning.levelling import remembered
-from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Row, Settings, TableName
+from nferbench.planning.rows import Row, TableName
+from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Settings
 from nferbench.planning.studies import Varied
 from nferbench.workspace.stages import (
     HeldOut,
@@ -188,23 +189,6 @@ def plan_work(
         trainings_unshared=len(trainings),
         listings=listings,
     )
-
-
-def trainings_on_all(settings: Settings, faces: PrepareFaces) -> dict[str, TrainNetwork]:
-    """The trainings of all networks of a run on everyone in the data set, by what the networks are called.
-
-    Raises:
-        UsageError: no network at all, or two different ones of one name.
-    """
-    everyone = HeldOut(0, ())
-    found: dict[str, TrainNetwork] = {}
-    for row in settings.rows:
-        for stage in networks_of(row.translator, faces, everyone, settings.seed):
-            if found.setdefault(stage.role, stage) != stage:
-                raise UsageError(f"{row.name} has a {stage.role} of its own, beside another; name fewer methods")
-    if not found:
-        raise UsageError("these methods have no networks to train; name others (nferbench methods lists all)")
-    return found
 
 
 def networks_of(translator: Translator, faces: PrepareFaces, fold: HeldOut, seed: int) -> tuple[TrainNetwork, ...]:

@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
-from nferbench.contract.errors import NferbenchError, PluginError, UsageError
+from nferbench.contract.errors import UsageError
 from nferbench.contract.fer import FERModel
-from nferbench.contract.printable import one_line, plain
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
 from nferbench.datasets.levels import Range, parsed
-from nferbench.planning.checks import check_name, check_text, check_translator, check_value
-from nferbench.planning.initial import with_digests
 from nferbench.planning.naming import Named, named, registered
-from nferbench.planning.plugins import METHOD_WORDS, Plugins, Table
+from nferbench.planning.plugins import Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
-from nferbench.planning.reach import LIKE, ineffective, leaves, paths, reaches
-from nferbench.planning.studies import STUDIES, Study, Varied, placed, read_study, row_name
+from nferbench.planning.problems import attempt
+from nferbench.planning.reach import ineffective, leaves, paths
+from nferbench.planning.rows import Row, rows_of
 
-TableName = Literal["comparison", "ablation", "study"]
 Division = Literal["folds", "repeats"]  # as in `nferbench.faces.folds`, which needs numpy
 DIVISIONS = ("folds", "repeats")
-# What else --methods understands.
-GROUPS: dict[str, TableName] = {"ablation": "ablation", "variants": "comparison", "studies": "study"}
 CROPS = ("given", "none", "box68", "fan", "eyes", "template")  # of `faces.crops`, named here without numpy
 Role = Literal["dataset", "extra"]  # by which the sets of a run are told apart: their names are labels
 MOST_FER_SEEDS = 100
 NO_EXTRA = "none"  # named in place of an extra set
 DECLINED = f"no extra set (--extra {NO_EXTRA})"
 UNNAMED = "no extra set was named; --extra SET adds these numbers"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table: a translator under a name."""
-
-    name: str
-    title: str
-    translator: Translator
-    tables: tuple[TableName, ...]
-    made_of: tuple[str, ...] = ()  # fields of methods, by their paths (see `reach`)
-    varied: Varied | None = None  # its place in a study; None for a row of none
 
 
 @dataclass(frozen=True)
@@ -107,9 +89,9 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         UsageError: one line for each problem: unknown names, fields and values, with the nearest match.
     """
     problems: list[str] = []
-    target = _try(problems, named, request.dataset, plugins)
+    target = attempt(problems, named, request.dataset, plugins)
     preset = request.preset or (target.value.default_preset if target else "paper")
-    settled = _try(problems, read_preset, preset) or Preset(preset, (), {})
+    settled = attempt(problems, read_preset, preset) or Preset(preset, (), {})
     content = dict(settled.content)
     changes = _changes(request.changes, problems)
     for section, entries in changes.items():
@@ -142,7 +124,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         problems.append(f"fer_seeds must be 1 to {MOST_FER_SEEDS} trainings a recogniser, not {values['fer_seeds']}")
     for name in ("vis_levels", "nir_levels"):
         if isinstance(values[name], str):
-            values[name] = _try(problems, parsed, values[name], name)
+            values[name] = attempt(problems, parsed, values[name], name)
     if values["division"] not in DIVISIONS:
         problems.append(f"unknown division '{values['division']}'; known: {', '.join(DIVISIONS)}")
     if values["crop"] not in CROPS:
@@ -152,16 +134,16 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     if request.extra == NO_EXTRA:
         without_extra = DECLINED
     elif request.extra:
-        other = _try(problems, named, request.extra, plugins)
+        other = attempt(problems, named, request.extra, plugins)
     elif target and target.value.default_extra:
-        other = _try(problems, registered, target.value.default_extra, plugins)
+        other = attempt(problems, registered, target.value.default_extra, plugins)
     else:
         without_extra = UNNAMED
     datasets = _configured(plugins.datasets, content, "datasets", settled.known_as, problems)
     dataset = target.settled(datasets) if target else None
     extra = other.settled(datasets) if other else None
     recognisers = _configured(plugins.fer_models, content, "fer-models", settled.known_as, problems)
-    known = _try(problems, plugins.fer_models.__getitem__, values["fer"])
+    known = attempt(problems, plugins.fer_models.__getitem__, values["fer"])
     fer = recognisers[known.name] if known else None
     detector = _detector(values["detector"], content, plugins, settled.known_as, problems)
     if detector and values["crop"] == "given":
@@ -171,7 +153,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     elif detector and dataset:
         dataset = Detected(dataset, detector)
     translators = _configured(plugins.translators, content, "methods", settled.known_as, problems)
-    rows = _rows(request.methods, content, translators, plugins.translators, problems)
+    rows = rows_of(request.methods, content, translators, plugins.translators, problems)
     sets: dict[Role, Named | None] = {"dataset": target, "extra": other}
     if not problems:
         used = [path for row in rows for path in row.made_of]
@@ -201,12 +183,10 @@ def _detector(
     name: str, content: Mapping[str, Any], plugins: Plugins, known_as: Sequence[str], problems: list[str]
 ) -> FaceDetector | None:
     detectors = _configured(plugins.detectors, content, "detectors", known_as, problems)
-    known = _try(problems, plugins.detectors.__getitem__, name) if name != "given" else None
+    known = attempt(problems, plugins.detectors.__getitem__, name) if name != "given" else None
     return detectors[known.name] if known else None
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
 V = TypeVar("V", Translator, FaceDataset, FERModel, FaceDetector)
 
 
@@ -217,183 +197,15 @@ def _configured(
     given = content.get(section, {})
     for name in given:
         if name not in table.items:
-            _try(problems, table.__getitem__, name)
+            attempt(problems, table.__getitem__, name)
     configured = {}
     for name, value in table.items.items():
         presets = getattr(value, "presets", {})
         own: Mapping[str, Any] = next((presets[each] for each in known_as if each in presets), {})
         fields = {**own, **(given.get(name) or {})}
-        changed = _try(problems, replaced, value, fields, f"{section}.{name}") if fields else value
+        changed = attempt(problems, replaced, value, fields, f"{section}.{name}") if fields else value
         configured[name] = changed or value
     return configured
-
-
-def _rows(
-    names: Sequence[str],
-    content: Mapping[str, Any],
-    translators: Mapping[str, Translator],
-    table: Table[Translator],
-    problems: list[str],
-) -> tuple[Row, ...]:
-    variants: dict[str, Row] = {}
-    kinds: tuple[tuple[str, TableName], ...] = (("ablation", "ablation"), ("rows", "comparison"))
-    for section, kind in kinds:
-        for entry in content.get(section, []):
-            row = _try(problems, _variant, entry, kind, section, translators, table)
-            if row:
-                variants[row.name] = row
-    studies = _studies(content.get(STUDIES, []), {*table, *variants}, translators, table, problems)
-    variants |= {row.name: row for rows in studies.values() for row in rows}
-    chosen: dict[str, Row] = {}
-    for name in names:
-        if name == "all":
-            found = [_row(each, method) for each, method in translators.items()]
-        elif name in GROUPS:
-            found = [row for row in variants.values() if row.tables == (GROUPS[name],)]
-            if not found:
-                problems.append(f"this preset has no {name}; name methods instead (nferbench methods lists all)")
-        elif name in studies:
-            found = [*studies[name]]
-        elif name in variants:
-            found = [variants[name]]
-        elif name in translators:
-            found = [_row(name, translators[name])]
-        else:
-            known = [*table, *variants, *studies, "all", *GROUPS]
-            near = get_close_matches(name, known, n=1, cutoff=0.5)
-            _try(problems, table.__getitem__, name)
-            if near and near[0] not in table.items:
-                problems[-1] = f"unknown method '{name}'; did you mean '{near[0]}'? (nferbench methods lists all)"
-            continue
-        for row in found:
-            chosen.setdefault(row.name, row)
-    for name, row in chosen.items():
-        translator = _try(problems, with_digests, row.translator) or row.translator
-        chosen[name] = replace(row, translator=translator)
-        _try(problems, _check_row, chosen[name])
-    if not names:
-        problems.append("no methods named; --methods takes names, 'all', 'ablation', 'variants' or 'studies'")
-    return tuple(chosen.values())
-
-
-def _row(name: str, method: Translator) -> Row:
-    return Row(name, method.title, method, ("comparison",), tuple(leaves(method, f"methods.{name}")))
-
-
-def _check_row(row: Row) -> None:
-    """Hold a row to what is asked of methods when they register: settings may have changed all of it.
-
-    Raises:
-        UsageError: what is wrong, or what the method raised.
-    """
-    try:
-        check_name(row.name, METHOD_WORDS)
-        check_text("the title", row.title)
-        check_value("it", row.translator)
-        check_translator(row.translator)
-    except NferbenchError as error:
-        raise UsageError(f"method {one_line(row.name)}: {error}") from None
-    except Exception as error:  # whatever a plugin raises
-        reason = one_line(f"{type(error).__name__}: {error}")
-        raise UsageError(f"method {row.name} says nothing of its networks or stamps: {reason}") from None
-
-
-def _variant(
-    entry: object, kind: TableName, section: str, translators: Mapping[str, Translator], table: Table[Translator]
-) -> Row:
-    if not isinstance(entry, Mapping) or not {"use", "name"} <= set(entry) <= {"use", "name", "title", "set"}:
-        raise UsageError(
-            f"{section}: an entry is {{use: METHOD, name: NAME, title: TEXT, set: {{field: value}}}}, not {entry}"
-        )
-    base = translators.get(entry["use"]) or table[entry["use"]]
-    name, title = str(entry["name"]), str(entry.get("title", entry["name"]))
-    where = f"{section}.{name}"
-    fields = {field: _alike(value, where, translators, table) for field, value in (entry.get("set") or {}).items()}
-    changed = replaced(base, {**fields, "name": name, "title": title}, where)
-    given, method = entry.get("set") or {}, f"methods.{entry['use']}"
-    own = list(paths({**given, "name": name, "title": title}, method))
-    taken = [path for path in leaves(base, method) if not reaches(path, own)]
-    taken += [f"methods.{value[LIKE]}" for value in given.values() if _is_like(value)]
-    return Row(name, title, changed, (kind,), tuple(taken))
-
-
-def _studies(
-    entries: Sequence[object],
-    taken: Collection[str],
-    translators: Mapping[str, Translator],
-    table: Table[Translator],
-    problems: list[str],
-) -> dict[str, tuple[Row, ...]]:
-    """The rows of all studies by the name of the study; a name means one thing, also among `taken` ones."""
-    studies: dict[str, tuple[Row, ...]] = {}
-    for entry in entries:
-        study = _try(problems, read_study, entry)
-        rows = _try(problems, _study, study, translators, table) if study else None
-        if study is None or rows is None:
-            continue
-        others = {*taken, *studies, *(row.name for each in studies.values() for row in each)}
-        names = [study.name, *(row.name for row in rows)]
-        if clash := [name for i, name in enumerate(names) if name in others or name in names[:i]]:
-            problems.append(
-                f"{STUDIES}.{study.name}: '{clash[0]}' is the name of something else too; name it otherwise"
-            )
-            continue
-        studies[study.name] = rows
-    return studies
-
-
-def _study(study: Study, translators: Mapping[str, Translator], table: Table[Translator]) -> tuple[Row, ...]:
-    """A row for each value of a study.
-
-    Raises:
-        UsageError: a method or a field that there is not, a name that cannot be, a value that the field does not take
-            or that stands there twice.
-    """
-    where = f"{STUDIES}.{study.name}"
-    try:
-        check_name(study.name, METHOD_WORDS)
-    except PluginError as error:
-        raise UsageError(f"{where}: {error}") from None
-    base = translators.get(study.use) or table[study.use]
-    fields = {field: _alike(value, where, translators, table) for field, value in study.held.items()}
-    rows: list[Row] = []
-    for given in study.values:
-        try:
-            changed = replaced(base, {**fields, study.vary: given}, where)
-            check_value("it", changed)
-        except NferbenchError as error:  # the method's own checks know nothing of the study
-            told = str(error)
-            raise UsageError(told if told.startswith(where) else f"{where}, {plain(given)}: {told}") from None
-        if changed in [row.translator for row in rows]:
-            raise UsageError(f"{where}: values has {plain(given)} twice; each value is one row")
-        varied = placed(study, changed, base)
-        entry = {
-            "use": study.use,
-            "name": row_name(study.name, varied.value),
-            "title": f"{base.title}, {study.vary} = {plain(varied.value)}",
-            "set": {**study.held, study.vary: varied.value},
-        }
-        rows.append(replace(_variant(entry, "study", STUDIES, translators, table), varied=varied))
-    return tuple(rows)
-
-
-def _alike(value: Any, where: str, translators: Mapping[str, Translator], table: Table[Translator]) -> Any:
-    """What {like: METHOD.FIELD} stands for; any other value as it is."""
-    if not _is_like(value):
-        return value
-    method, *fields = str(value[LIKE]).split(".")
-    found: Any = translators.get(method) or table[method]
-    for field in fields:
-        known = [each.name for each in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
-        if field not in known:
-            hint = f"known there: {', '.join(known) or 'none'}"
-            raise UsageError(f"{where}: {LIKE}: {value[LIKE]} leads nowhere, there is no field '{field}'; {hint}")
-        found = getattr(found, field)
-    return found
-
-
-def _is_like(value: object) -> bool:
-    return isinstance(value, Mapping) and set(value) == {LIKE}
 
 
 def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:
@@ -423,12 +235,3 @@ def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:
             hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(allowed)}"
             problems.append(f"--set {path}: no such setting; {hint}")
     return result
-
-
-def _try(problems: list[str], make: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
-    """What `make` returns, or None after noting what it raised."""
-    try:
-        return make(*args, **kwargs)
-    except NferbenchError as error:
-        problems.append(str(error))
-        return None

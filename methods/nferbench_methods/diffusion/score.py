@@ -56,7 +56,7 @@ class ScoreRecipe(NetworkRecipe):
                 f"score.width is {self.width}; allowed with a checkpoint (init): multiples of 32 from 128 on, where "
                 "norms have the 32 groups of guided-diffusion's"
             )
-        if self.init_attention != "legacy" and not self.init_sha256:
+        if self.init_attention != "legacy" and not (self.init or self.init_sha256):
             raise UsageError(
                 f"score.init_attention is '{self.init_attention}' and there is no checkpoint; set init and "
                 "init_sha256, or leave it 'legacy'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,22 @@ def test_weights_of_the_tested_people_are_refused(made: tuple[Path, str]) -> Non
     )
 
 
+def test_weights_that_have_changed_since_are_not_exported(made: tuple[Path, str]) -> None:
+    folder, _ = made
+    copy = folder / "changed"
+    shutil.copytree(folder / "ws", copy)
+    (stored,) = copy.glob("networks/pix2pix-synthetic-others-*/weights.safetensors")
+    content = bytearray(stored.read_bytes())
+    content[-4:] = bytes(4)
+    stored.write_bytes(content)
+    told = run("pretrain", *TINY, *OTHERS, "--workspace", str(copy), "--out", str(folder / "bad"), code=2)
+    assert (
+        "weights.safetensors has changed since it was written; set aside" in told
+        and not (folder / "bad" / "pix2pix.safetensors").exists()
+    )
+
+
 def test_two_networks_of_one_name_are_not_written_over_each_other(tmp_path: Path) -> None:
     two = ("--methods", "sdedit,ilvr", "--set", "methods.ilvr.score.steps=1", "--preset", "quick-cold", *OTHERS)
     told = run("pretrain", *two, "--workspace", str(tmp_path), "--out", str(tmp_path / "w"), code=2)
-    assert "ilvr has a u-nir of its own" in told
+    assert "two different networks are called u-nir" in told

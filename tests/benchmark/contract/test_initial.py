@@ -67,7 +67,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
     "shape": (lambda tensors: tensors.update(bias=torch.ones(3)), r"'bias' has shape \(3,\), the network's \(2,\)"),
     "kind": (lambda tensors: tensors.update(bias=torch.ones(2, dtype=torch.int64)), "'bias' is torch.int64"),
     "finite": (lambda tensors: tensors.update(bias=torch.full((2,), torch.nan)), "'bias' is not finite"),
-    "of no network": (lambda tensors: tensors.update({"judge/more": torch.ones(1)}), "'judge/more' is of no network"),
+    "of no network": (lambda tensors: tensors.update({"judge/more": torch.ones(1)}), "'judge/more' is left over"),
 }
 
 

@@ -13,7 +13,8 @@ from nferbench.planning.plan import plan_work
 from nferbench.planning.plugins import METHOD_WORDS, load_plugins
 from nferbench.planning.presets import read_preset, row_names
 from nferbench.planning.records import write_record
-from nferbench.planning.settings import Request, Row, resolve
+from nferbench.planning.rows import Row
+from nferbench.planning.settings import Request, resolve
 from nferbench.planning.studies import row_name
 from nferbench.workspace.stages import Recognise, TrainNetwork, Translate, key
 from nferbench.workspace.store import Store
