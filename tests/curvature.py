@@ -20,10 +20,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nferbench import FaceSpec
 from nferbench.contract import pixels
-from nferbench.contract.initial import file_sha256, load_initial
+from nferbench.contract.initial import load_initial
 from nferbench.datasets.synthetic import nferbench_datasets
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
+from nferbench.workspace.files import sha256
 from nferbench_methods.diffusion.schedule import linear_schedule, perturb
 from nferbench_methods.diffusion.start import levels_from
 from nferbench_methods.nfer_sde import NFERSDE
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--set", dest="changes", action="append", default=[], help="as for nferbench run")
     parser.add_argument("--weights", type=Path, help="of H; what the preset starts from by default")
     parser.add_argument("--faces", type=int, default=12)
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     settings = resolve(
@@ -49,15 +51,16 @@ def main() -> None:
         raise SystemExit("nfer-sde is another method here")
     file = asked.weights or Path(method.heatmaps.init)
     network = method.heatmaps.build(FaceSpec(settings.size, 68))
-    load_initial(str(file), file_sha256(file), network)
-    network.eval().requires_grad_(False)
-    faces = drawn(settings.size, asked.faces)
+    load_initial(str(file), sha256(file), network)
+    device = torch.device(asked.device)
+    network.eval().requires_grad_(False).to(device)
+    faces = drawn(settings.size, asked.faces).to(device)
     schedule = linear_schedule()
     found = []
     for t in TIMES:
         torch.manual_seed(t)
         x = perturb(faces, torch.randn_like(faces), schedule.alpha_bar[t].item())
-        each = curvature(network, x, torch.tensor([t]))
+        each = curvature(network, x, torch.tensor([t], device=device))
         found.append(each.mean().item())
         print(f"t = {t:3}: s^2 {each.mean():7.2f} on average, {each.min():.2f} to {each.max():.2f}", flush=True)
     for steps in STEPS:
@@ -84,7 +87,7 @@ def curvature(network: nn.Module, x: Tensor, t: Tensor) -> Tensor:
         heat: Tensor = network(y, t)
         return heat
 
-    direction, largest = torch.randn_like(x), torch.zeros(len(x))
+    direction, largest = torch.randn_like(x), torch.zeros(len(x), device=x.device)
     with sdpa_kernel(SDPBackend.MATH):  # the only attention here that can be differentiated twice
         for _ in range(ITERATIONS):
             direction = direction / direction.flatten(1).norm(dim=1)[:, None, None, None]
