@@ -30,7 +30,7 @@ from nferbench_methods.diffusion.start import levels_from
 from nferbench_methods.nfer_sde import NFERSDE
 
 TIMES = (20, 100, 200, 300, 400, 499)
-STEPS = (5, 10, 25, 50, 100, 250, 500)
+STEPS = (5, 8, 10, 25, 50, 100, 250, 500)
 ITERATIONS = 12
 
 

@@ -66,4 +66,7 @@ def test_what_leaves_a_loss_out_says_so_in_every_table() -> None:
     for preset in ("small", "brief", "quick"):
         listed = json.loads(methods_json(load_plugins(installed=False), preset))["methods"]
         stamps = {method["name"]: method["stamps"] for method in listed if method["stamps"]}
-        assert stamps == {"hifacegan": ["trained without the perceptual loss"]}
+        weaker = {
+            name: ["its energies have other weights than published"] for name in ("nfer-sde", "cond+eh", "cond+eh+ef")
+        }
+        assert stamps == {"hifacegan": ["trained without the perceptual loss"]} | (weaker if preset == "quick" else {})

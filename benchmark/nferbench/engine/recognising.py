@@ -16,6 +16,7 @@ from nferbench.contract.fer import LabelledBatch
 from nferbench.contract.noise import derive_seed
 from nferbench.engine.artifacts import prepared_faces, translated_faces, write_table
 from nferbench.engine.context import EVALUATION_BATCH, Context
+from nferbench.engine.placing import placed
 from nferbench.engine.training import sample_order, train
 from nferbench.faces.folds import classes_of
 from nferbench.faces.prepared import rows_of
@@ -50,7 +51,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
 
     def built() -> nn.Module:
         torch.manual_seed(seed)
-        return stage.fer.build(stage.faces.size, len(classes)).to(context.device)
+        return placed(stage.fer.build(stage.faces.size, len(classes)), context.device)
 
     def batch_of(rows: np.ndarray) -> LabelledBatch:
         index = torch.from_numpy(rows).to(context.device)

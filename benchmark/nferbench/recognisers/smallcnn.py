@@ -20,6 +20,7 @@ class SmallCNN(FERModel):
     """Four convolutions on the luminance of the face, trained from random weights; the last update is kept."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    version: ClassVar[int] = 2  # 2: another layout of the weights and a fused optimiser, which round otherwise
 
     name: str = field(default="smallcnn", compare=False)
     title: str = field(default="Small CNN", compare=False)
@@ -35,9 +36,12 @@ class SmallCNN(FERModel):
     jitter: float = 0.2  # brightness and contrast, as a share
 
     def build(self, size: int, classes: int) -> nn.Module:
+        import torch
+
         from nferbench.recognisers import networks
 
-        return networks.SmallCNN(self.width, classes, self.dropout)
+        # Channels-last: an update on a CPU takes a fifth less time.
+        return networks.SmallCNN(self.width, classes, self.dropout).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def learner(self, network: nn.Module, samples: int) -> FERLearner:
         from math import cos, pi
@@ -56,7 +60,7 @@ class SmallCNN(FERModel):
             faces = random_view(faces, faces.shape[-1], rng, window=window, shift=self.shift, degrees=self.rotation)
             return {"cross_entropy": cross_entropy(network(jittered(faces, rng, strength=self.jitter)), labels)}
 
-        optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
         return GradientLearner(network, optimiser, loss, rate=lambda k: (1 + cos(pi * k / updates)) / 2)
 
     def updates(self, samples: int) -> int:

@@ -118,7 +118,7 @@ def test_a_study_is_one_command_and_one_figure(finished: Path, tmp_path: Path) -
     preset.write_text("base: quick\nstudies: [{use: toy-regression, vary: grain, values: [0.05, 2], name: grain}]\n")
     shutil.copytree(finished, workspace)
     said = bench(workspace, "toy-regression,studies", "--preset", str(preset))
-    assert "8 to run; 2 network trainings instead of 6 without sharing" in said  # 0.05 is what the method has
+    assert "12 to run; 2 network trainings instead of 6 without sharing" in said  # 0.05 is what the method has
     text = run("report", "--workspace", str(workspace))
     assert "grain: varied: grain of toy-regression, 0.05, 2, where it has 0.05; held: all else." in text
     assert "](study-toy.png)" in text and "Regression, grain" not in text

@@ -107,8 +107,8 @@ def test_the_oracle_appears_where_the_extra_set_has_nir(tmp_path: Path) -> None:
     assert "oracle" not in [row.name for row in work(tmp_path).rows]
     found = work(tmp_path, dataset="synthetic-hfe", extra="synthetic-vis-nir", methods=("none",))
     assert [row.name for row in found.rows] == ["nir-only", "oracle", "none"]
-    (recognition,) = found.rows[1].folds[0].recognition
-    assert recognition.extra_modality == "nir" and recognition.extra == found.extra
+    for recognition in found.rows[1].folds[0].recognition:
+        assert recognition.extra_modality == "nir" and recognition.extra == found.extra
 
 
 def test_without_an_extra_set_methods_have_no_recognition(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_the_record_of_the_demo_keeps_its_name_and_says_how_it_was_made(tmp_path
     """Rows of later runs join the record of earlier ones by its name."""
     found = work(tmp_path, dataset="synthetic-hfe", extra=None, methods=("none",), preset="quick", folds=5)
     name = write_record(found, Store(tmp_path), "nferbench run")
-    assert name == "synthetic-hfe-quick-2a0c102f"
+    assert name == "synthetic-hfe-quick-bbbe67cf"
     protocol = json.loads((tmp_path / "records" / f"{name}.json").read_text())["protocol"]
     assert (protocol["folds"], protocol["division"], protocol["crop"]) == (5, "folds", "given")
 
@@ -184,7 +184,7 @@ PINNED = {
 
 
 def test_more_trainings_of_a_recogniser_add_to_those_that_are_stored(tmp_path: Path) -> None:
-    one, three = work(tmp_path), work(tmp_path, fer_seeds=3)
+    one, three = work(tmp_path, fer_seeds=1), work(tmp_path, fer_seeds=3)
     added = set(three.stages) - set(one.stages)
     assert set(one.stages) < set(three.stages)
     assert {type(stage) for stage in added} == {Recognise} and len(added) == 2 * 3 * len(one.rows)
@@ -203,7 +203,7 @@ def test_the_first_training_keeps_its_key(tmp_path: Path) -> None:
     faces = PrepareFaces(PLUGINS.datasets["synthetic-hfe"], "content", 256, "given", 68)
     fer = PLUGINS.fer_models["smallcnn"]
     first, second = (Recognise(fer, faces, HeldOut(0, ("s000",)), 0, None, repeat=repeat) for repeat in (0, 1))
-    assert key(first)[:12] == "6728cbb9fb04" and key(second) != key(first)
+    assert key(first)[:12] == "139b0599a4cd" and key(second) != key(first)
 
 
 def test_a_further_training_is_new_and_no_change_of_the_first(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_again_does_all_trainings_of_a_recogniser_again(tmp_path: Path) -> None:
 
 
 def test_records_name_all_trainings_and_those_of_one_stay_as_they_were(tmp_path: Path) -> None:
-    one, three = work(tmp_path), work(tmp_path, fer_seeds=3)
+    one, three = work(tmp_path, fer_seeds=1), work(tmp_path, fer_seeds=3)
     names = [write_record(each, Store(tmp_path), "nferbench run") for each in (one, three)]
     assert len(set(names)) == 2
     single, several = (json.loads((tmp_path / "records" / f"{name}.json").read_text()) for name in names)

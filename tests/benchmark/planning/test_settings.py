@@ -104,13 +104,14 @@ def test_trainings_of_a_recogniser_are_set_like_any_other_number(tmp_path: Path)
     (tmp_path / "mine.yaml").write_text("base: quick\nfer_seeds: 5\n")
     mine = str(tmp_path / "mine.yaml")
     found = [
+        settings(preset="small"),
         settings(),
-        settings(fer_seeds=3),
-        settings(changes=("fer_seeds=3",)),
+        settings(fer_seeds=2),
+        settings(changes=("fer_seeds=2",)),
         settings(preset=mine),
         settings(preset=mine, fer_seeds=100),
     ]
-    assert [each.fer_seeds for each in found] == [1, 3, 3, 5, 100]
+    assert [each.fer_seeds for each in found] == [1, 3, 2, 2, 5, 100]
 
 
 @pytest.mark.parametrize(
@@ -168,19 +169,30 @@ SIZES_AND_COUNTS = {
     *("attention", "head_channels", "levels", "input_size", "stem", "blocks", "halvings"),
     "perceptual",  # left out where faces are too small or few machines have its weights; such rows carry a stamp
     *("start_step", "range_t", "skip"),  # a step, of another number of steps
+    "init_sha256",  # weights to start from; rows say what they were trained on
     *("lr", "lr_generator", "lr_discriminator", "ema"),  # what goes with fewer updates
 }
 
 
+AT_32_PX = {
+    "lambda_h",  # E_h at its published weight overshoots in few steps; rows carry a stamp that says so
+    "dropout",  # where the paper has it: the places of the code lie too near the picture in a U-Net of five levels
+}
+
+
 def test_presets_change_sizes_and_counts_only() -> None:
-    """No preset may touch what makes an algorithm: weights of losses and energies, schedules, orders, kernels."""
+    """No preset may touch what makes an algorithm: weights of losses and energies, schedules, orders, kernels.
+
+    Those of 32 px have two exceptions, which the docs name.
+    """
     for name in presets():
+        allowed = SIZES_AND_COUNTS | (AT_32_PX if settings(preset=name).size == 32 else set())
         found = settings(preset=name)
         published = [(row.translator, PLUGINS.translators[row.name]) for row in found.rows]
         for mine, default in [*published, (found.fer, PLUGINS.fer_models[found.fer.name])]:
             lines = differences(describe(default), describe(mine))
             changed = {line.split()[0].rsplit(".", 1)[-1] for line in lines}
-            assert changed <= SIZES_AND_COUNTS, (name, mine.name, changed - SIZES_AND_COUNTS)
+            assert changed <= allowed, (name, mine.name, changed - allowed)
 
 
 @pytest.mark.parametrize(
