@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from nferbench import FaceSpec
-from nferbench.contract.initial import load_initial
 from nferbench.planning.initial import origin
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
@@ -27,5 +26,5 @@ def test_they_are_small_fit_and_saw_equally_many_pairs_of_other_people() -> None
     for recipe in recipes:
         network = recipe.build(FaceSpec(32, 68))
         before = next(network.parameters()).clone()
-        load_initial(recipe.init, recipe.init_sha256, network)  # type: ignore[attr-defined]
+        recipe.learner(network, FaceSpec(32, 68), 96)
         assert not torch.equal(next(network.parameters()), before)

@@ -239,7 +239,7 @@ def test_the_ready_study_shares_every_network_and_holds_nothing_but_studies(tmp_
     method, *found = rows("study", "nfer-sde", "studies")
     networks = set(method.translator.networks().values())
     assert all(set(row.translator.networks().values()) <= networks for row in found)
-    for field, least, most in (("lambda_h", 0.3, 1000), ("lambda_f", 0.05, 5)):
+    for field, least, most in (("lambda_h", 0.1, 100), ("lambda_f", 0.05, 5)):
         values = [row.varied.value for row in found if row.varied and row.varied.field == field]
         assert (min(values), max(values)) == (least, most)  # type: ignore[type-var]
     preset, quick = read_preset("study"), read_preset("quick")
