@@ -2,9 +2,9 @@
 
     python tests/curvature.py --preset quick
 
-Near the source E_h = 1/2 |H(x) - H(c)|^2 is a bowl whose largest curvature is s^2, the square of the largest singular
-value of the Jacobian of H: found by power iteration on drawn faces, at several noise levels. A step that moves x by
-lambda beta grad E_h comes closer to the bottom only if lambda beta s^2 < 2, and does not pass it below 1.
+Near the source E_h = 1/2 |H(x) - H(c)|^2 (Eq. 6) is a bowl whose largest curvature is s^2, the square of the largest
+singular value of the Jacobian of H: found by power iteration on drawn faces, at several noise levels. A step that moves
+x by lambda beta grad E_h comes closer to the bottom only if lambda beta s^2 < 2, and does not pass it below 1.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--set", dest="changes", action="append", default=[], help="as for nferbench run")
     parser.add_argument("--weights", type=Path, help="of H; what the preset starts from by default")
     parser.add_argument("--faces", type=int, default=12)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="as torch names it, such as cuda")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     settings = resolve(
