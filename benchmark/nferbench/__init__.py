@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nferbench.contract.learning import GradientLearner
     from nferbench.contract.noise import ImageNoise, derive_seed
     from nferbench.contract.pixels import grey, luma
+    from nferbench.contract.precision import full_precision, mixed_precision
     from nferbench.contract.pushes import hear_pushes, note_pushes
 
 __version__ = "0.1.0"
@@ -39,10 +40,12 @@ _WITH_TORCH = {
     "GradientLearner": "learning",
     "ImageNoise": "noise",
     "derive_seed": "noise",
+    "full_precision": "precision",
     "grey": "pixels",
     "hear_pushes": "pushes",
     "load_initial": "initial",
     "luma": "pixels",
+    "mixed_precision": "precision",
     "note_pushes": "pushes",
 }
 
@@ -88,10 +91,12 @@ __all__ = [
     "UsageError",
     "__version__",
     "derive_seed",
+    "full_precision",
     "grey",
     "hear_pushes",
     "hookimpl",
     "load_initial",
     "luma",
+    "mixed_precision",
     "note_pushes",
 ]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from nferbench import full_precision
 from nferbench_methods.diffusion.filters import Kernel, low_pass, low_pass_transposed
 from nferbench_methods.diffusion.groups import in_groups
 
@@ -67,7 +68,7 @@ def specific_gradient(network: nn.Module, y: Tensor, x_i: Tensor, t: Tensor, kin
             features = network(y.requires_grad_(), t)
         return torch.autograd.grad(features, y, slope(features.detach(), target, kind))[0]
 
-    with torch.autocast(y.device.type, enabled=False), torch.inference_mode(False):
+    with full_precision(y.device), torch.inference_mode(False):
         both, t = torch.cat([y, x_i], dim=1), t.clone()
         # On a CPU no more than a group's activations are held at a time.
         return in_groups(gradient, both, t) if both.device.type == "cpu" else gradient(both, t)

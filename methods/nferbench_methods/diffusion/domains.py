@@ -64,7 +64,7 @@ class DomainRecipe(NetworkRecipe):
         from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner, load_initial, luma
+        from nferbench import GradientLearner, load_initial, luma, mixed_precision
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
         load_initial(self.init, self.init_sha256, network)
@@ -78,8 +78,9 @@ class DomainRecipe(NetworkRecipe):
                 x_0 = torch.where(mirrored, x_0.flip(-1), x_0)
             k = torch.randint(len(schedule), (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
             e = torch.randn(x_0.shape, generator=rng, device=rng.device).to(x_0.device)
-            logits = network.logits(perturb_each(x_0, e, schedule, k), k)  # type: ignore[operator]
-            return {"domain": cross_entropy(logits, domain)}
+            with mixed_precision(x_0.device):
+                logits = network.logits(perturb_each(x_0, e, schedule, k), k)  # type: ignore[operator]
+            return {"domain": cross_entropy(logits.float(), domain)}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps, pure=True)

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nferbench import full_precision
 from nferbench_methods.diffusion.filters import Kernel, high_pass, high_pass_transposed
 
 Reduction = Literal["sum", "mean"]
@@ -30,7 +31,7 @@ def heatmap_gradient(network: nn.Module, x: Tensor, c_t: Tensor, t: Tensor, redu
         c_t: (B, 3, H, W) the source, noised to the same level.
         t: (1,) index in the training schedule.
     """
-    with torch.autocast(x.device.type, enabled=False), torch.inference_mode(False):
+    with full_precision(x.device), torch.inference_mode(False):
         with torch.no_grad():
             h_c = network(c_t.clone(), t.clone())
         with torch.enable_grad():

@@ -77,7 +77,7 @@ class HeatmapRecipe(NetworkRecipe):
         import torch
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner, load_initial
+        from nferbench import GradientLearner, load_initial, mixed_precision
         from nferbench_methods.diffusion.heatmap_net import MIRRORED_68, heat_map_error, heat_maps, mirror
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
@@ -96,8 +96,11 @@ class HeatmapRecipe(NetworkRecipe):
                 x_0, landmarks = mirror(x_0, landmarks, which)
             k = torch.randint(len(schedule), (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
             e = torch.randn(x_0.shape, generator=rng, device=rng.device).to(x_0.device)
-            maps = network(perturb_each(x_0, e, schedule, k), k)
-            return {"maps": heat_map_error(maps, heat_maps(landmarks, grid, self.stride, sigma), self.foreground)}
+            with mixed_precision(x_0.device):
+                maps = network(perturb_each(x_0, e, schedule, k), k)
+            return {
+                "maps": heat_map_error(maps.float(), heat_maps(landmarks, grid, self.stride, sigma), self.foreground)
+            }
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nferbench import UsageError
+from nferbench import UsageError, full_precision, mixed_precision
 from nferbench_methods.diffusion.groups import in_groups
 
 
@@ -98,13 +98,13 @@ class SR3UNet(nn.Module):
         Returns:
             (B, 3, H, W) float32, also on a GPU, which computes in bfloat16.
         """
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type == "cuda"):
+        with mixed_precision(x.device):
             if self.training or x.device.type != "cpu":
                 return self._evaluate(x, level)
             return in_groups(self._evaluate, x, level)
 
     def _evaluate(self, x: Tensor, level: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # neighbouring levels differ by less than bfloat16 can tell
+        with full_precision(x.device):  # neighbouring levels differ by less than bfloat16 can tell
             e = self.embedding(encode(level, self.width))
         h = self.first(x)
         skips = [h]
@@ -151,7 +151,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         """Apply the block to x (B, before, H, W) with the embedded noise level e, (B, embedding) or (1, embedding)."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             shift = self.noise(e)[:, :, None, None]
         h = self.conv1(F.silu(self.norm1(x))) + shift
         h = self.conv2(self.dropout(F.silu(self.norm2(h))))

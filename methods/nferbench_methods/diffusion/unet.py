@@ -17,7 +17,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from nferbench import UsageError
+from nferbench import UsageError, mixed_precision
 from nferbench_methods.diffusion.groups import in_groups
 
 
@@ -161,7 +161,7 @@ class ScoreUNet(nn.Module):
             eps (B, 3, H, W); v (B, 3, H, W) with log sigma^2 = (v + 1)/2 log beta + (1 - v)/2 log of the posterior's
             variance, or None. Both float32, also on a GPU, which computes them in bfloat16.
         """
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type == "cuda"):
+        with mixed_precision(x.device):
             out = self.unet(x, t).float()
         if out.shape[1] == 3:
             return out, None
