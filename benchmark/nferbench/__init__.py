@@ -23,7 +23,7 @@ from nferbench.contract.detector import Detection, FaceDetector
 from nferbench.contract.errors import DataError, DivergedError, NferbenchError, PluginError, UsageError
 from nferbench.contract.fer import FERLearner, FERModel, LabelledBatch
 from nferbench.contract.hookspecs import hookimpl
-from nferbench.contract.translator import Batch, FaceSpec, Group, Learner, NetworkRecipe, Translator
+from nferbench.contract.translator import Batch, Divisible, FaceSpec, Group, Learner, NetworkRecipe, Translator
 from nferbench.contract.values import LATER
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ __all__ = [
     "DataError",
     "Detection",
     "DivergedError",
+    "Divisible",
     "Dropped",
     "FERLearner",
     "FERModel",

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -71,6 +71,17 @@ class Learner(ABC):
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """The state dict of the fitted network, as translators will receive it (the average, where one is kept)."""
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A learner that can do an update in pieces, whose gradients add up to those of the whole batch.
+
+    Pieces change rounding alone: everything random is drawn for the whole batch, and each piece takes its share.
+    """
+
+    def divide(self, piece: int) -> None:
+        """Do the updates that follow in pieces of at most `piece` rows of the batch; 0 does them whole."""
 
 
 class NetworkRecipe(ABC):

@@ -48,7 +48,6 @@ class ScoreRecipe(NetworkRecipe):
     init: str = field(default="", compare=False)  # where that file lies; ours end in .safetensors
     # Cannot be seen in the file: "new" where a checkpoint was trained with use_new_attention_order.
     init_attention: AttentionOrder = field(default="legacy", metadata={LATER: True})
-    checkpointing: bool = field(default=False, compare=False)  # recompute activations: a third slower, far less memory
 
     def __post_init__(self) -> None:
         if self.init_sha256 and not self._ours and (self.width < 128 or self.width % 32):
@@ -88,7 +87,6 @@ class ScoreRecipe(NetworkRecipe):
                 attention=self.attention,
                 head_channels=self.head_channels,
                 dropout=self.dropout,
-                checkpointing=self.checkpointing,
             )
         )
 

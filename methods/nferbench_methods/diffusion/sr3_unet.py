@@ -15,6 +15,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from nferbench import UsageError, full_precision, mixed_precision
 from nferbench_methods.diffusion.groups import in_groups
@@ -86,7 +87,16 @@ class SR3UNet(nn.Module):
         self.norm = nn.GroupNorm(groups, present)
         self.last = nn.Conv2d(present, 3, 3, padding=1)
         initialise(self)
+        self._recomputes = False
         self.to(memory_format=torch.channels_last)  # faster on CPUs
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep no activation inside a block for the backward pass, which computes them anew."""
+        self._recomputes = True
+
+    def disable_gradient_checkpointing(self) -> None:
+        """Keep all activations again."""
+        self._recomputes = False
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """Predict the noise.
@@ -109,13 +119,21 @@ class SR3UNet(nn.Module):
         h = self.first(x)
         skips = [h]
         for layer in self.down:
-            h = layer(h, e) if isinstance(layer, ResidualBlock) else layer(h)
+            h = self._block(layer, h, e) if isinstance(layer, ResidualBlock) else layer(h)
             skips.append(h)
         for layer in self.middle:
-            h = layer(h, e)
+            h = self._block(layer, h, e)
         for layer in self.up:
-            h = layer(torch.cat([h, skips.pop()], dim=1), e) if isinstance(layer, ResidualBlock) else layer(h)
+            if isinstance(layer, ResidualBlock):
+                h = self._block(layer, torch.cat([h, skips.pop()], dim=1), e)
+            else:
+                h = layer(h)
         return self.last(F.silu(self.norm(h))).float()  # type: ignore[no-any-return]
+
+    def _block(self, layer: nn.Module, h: Tensor, e: Tensor) -> Tensor:
+        if self._recomputes and torch.is_grad_enabled():
+            return checkpoint(layer, h, e, use_reentrant=False)  # type: ignore[no-any-return]
+        return layer(h, e)  # type: ignore[no-any-return]
 
 
 def encode(level: Tensor, width: int) -> Tensor:

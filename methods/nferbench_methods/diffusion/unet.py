@@ -40,7 +40,6 @@ class TimeUNet(nn.Module):
         attention: sides of the feature maps at which levels attend to themselves; the middle always does.
         head_channels: channels of one attention head, where they divide the level's.
         dropout: probability, in each residual block.
-        checkpointing: recompute activations in the backward pass; more time, far less memory, the same result.
 
     Raises:
         UsageError: the side cannot be halved once for each level after the first.
@@ -58,7 +57,6 @@ class TimeUNet(nn.Module):
         attention: Sequence[int],
         head_channels: int,
         dropout: float,
-        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         scale = 2 ** (len(multipliers) - 1)
@@ -90,8 +88,6 @@ class TimeUNet(nn.Module):
             freq_shift=0,
             dropout=dropout,
         )
-        if checkpointing:
-            self.net.enable_gradient_checkpointing()
         zero_initialise(self.net)
         self.to(memory_format=torch.channels_last)  # faster on CPUs
 
