@@ -20,6 +20,7 @@ from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe
 from nferbench.datasets.detected import Detected
 from nferbench.engine.execute import device_name
+from nferbench.engine.lost import lost_device
 from nferbench.engine.placing import placed
 from nferbench.engine.scoring import pixel_scores
 from nferbench.engine.translating import build
@@ -97,7 +98,10 @@ def _lacking(stage: TrainNetwork) -> list[str]:
 
 
 def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterator[dict[str, float]]:
-    """Time what is not known yet, one cost key after the other; what fails stays unknown."""
+    """Time what is not known yet, one cost key after the other; what fails stays unknown.
+
+    An error that costs this process its device is the end.
+    """
     device = torch.device(setup.device)
     tried = set(found.seconds)
     for stage in stages:
@@ -107,8 +111,9 @@ def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterato
         tried.add(key)
         try:
             yield {key: _seconds_per_unit(stage, setup, device)}
-        except Exception:  # whatever a plugin raises: its stage will raise it again, and be told of then
-            continue
+        except Exception as error:  # whatever a plugin raises: its stage will raise it again, and be told of then
+            if lost_device(error):  # nothing more can be timed in this process
+                return
 
 
 def skeleton(recipe: NetworkRecipe, spec: FaceSpec) -> nn.Module:

@@ -18,9 +18,11 @@ import torch
 from torch import Generator, Tensor
 
 from nferbench.contract.errors import DataError, DivergedError
+from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.printable import one_line
 from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
+from nferbench.engine.lost import lost_device
 from nferbench.workspace.unfinished import Unfinished
 
 LOG_POINTS = 200  # rows of a whole training's loss log
@@ -133,6 +135,8 @@ def _resume(
     try:
         found = read_checkpoint(unfinished, device)
     except DataError as error:
+        if out_of_memory(error):
+            raise
         tell(f"checkpoint not used, {error}; kept in {unfinished.put_aside()}, starting anew")
         found = None
     learner = fresh()
@@ -144,9 +148,9 @@ def _resume(
             raise ValueError(f"{done} of {updates} updates")
         log = [dict(row) for row in state["log"]]
         learner.load_state_dict(state["learner"])
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
     except Exception as error:  # whatever a state of another layout makes a learner raise
+        if out_of_memory(error) or lost_device(error):
+            raise
         reason = one_line(str(error)) or type(error).__name__
         tell(f"checkpoint of another layout ({reason}); kept in {unfinished.put_aside()}, starting anew")
         return fresh(), 0, []

@@ -204,6 +204,8 @@ def _open_output(
                 raise DataError(f"{path} has changed since it was written")
             return output, mark.done, so_far
     except (OSError, ValueError, DataError) as error:
+        if out_of_memory(error):
+            raise
         tell(f"earlier images not used, {error}; kept in {unfinished.put_aside()}, starting anew")
     output = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if hasattr(os, "posix_fallocate"):  # a full disk is an error here and not a bus error later

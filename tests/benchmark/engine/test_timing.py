@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from nferbench import FaceSpec, Learner, NetworkRecipe, UsageError
+from nferbench.engine import timing
 from nferbench.engine.timing import build_all
 from nferbench.engine.worker import Setup
+from nferbench.planning.costs import Preflight
 from nferbench.planning.plugins import load_plugins
 from nferbench.workspace.stages import HeldOut, PrepareFaces, TrainNetwork
 
@@ -50,3 +53,20 @@ def test_what_trainings_lack_is_told_apart_from_what_cannot_be_built(tmp_path: P
     missing, bug = found.lacking
     assert missing == "its weights are missing" and bug.endswith("is not ready: KeyError: 'a bug'")
     assert found.parameters == {recipes[0]: 9, recipes[2]: 9}
+
+
+@pytest.mark.parametrize(("error", "tried"), [(KeyError("a bug"), 3), (RuntimeError("No CUDA GPUs are available"), 1)])
+def test_timing_ends_with_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, tried: int
+) -> None:
+    calls = []
+
+    def failing(stage: Any, *_: Any) -> float:
+        calls.append(stage)
+        raise error
+
+    monkeypatch.setattr(timing, "_seconds_per_unit", failing)
+    stages: Any = ("a", "b", "c")
+    found = Preflight(keys={stage: stage for stage in stages})
+    assert list(timing.time_all(stages, Setup(tmp_path, {}, (), "cpu", 1, 1.0), found)) == []
+    assert len(calls) == tried

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from nferbench.contract.errors import DivergedError
+from nferbench.contract.errors import DataError, DivergedError
 from nferbench.contract.learning import GradientLearner
 from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
 from nferbench.engine.training import sample_order, train
@@ -169,6 +169,39 @@ def test_a_checkpoint_of_another_layout_is_set_aside_and_the_training_starts_ane
     assert same(run(learner, tmp_path / "one").weights(), rest.weights())
     assert len(told) == 1 and "checkpoint of another layout" in told[0] and "\n" not in told[0]
     assert list((tmp_path / "damaged").glob("*/checkpoint-*.pt"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_is_kept_that_a_device_could_not_take(tmp_path: Path, error: Exception) -> None:
+    class Lacking(Stopping):
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            raise error
+
+    interrupted(tmp_path / "one", 11)
+    with pytest.raises(type(error)):
+        run(lambda: Lacking(learner(), 99), tmp_path / "one", tell=pytest.fail)
+    assert list((tmp_path / "one").glob("checkpoint-*.pt"))
+
+
+def test_a_checkpoint_is_kept_that_memory_was_too_short_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    interrupted(tmp_path / "one", 11)
+    monkeypatch.setattr(torch, "load", lacking)
+    with pytest.raises(DataError, match="Cannot allocate memory"):
+        run(learner, tmp_path / "one", tell=pytest.fail)
+    assert list((tmp_path / "one").glob("checkpoint-*.pt"))
 
 
 def test_a_full_disk_inside_a_checkpoint_is_an_error_of_the_disk_and_leaves_the_last_one(tmp_path: Path) -> None:

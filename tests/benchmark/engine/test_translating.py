@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from nferbench.contract.errors import DivergedError, PluginError
 from nferbench.contract.noise import ImageNoise
 from nferbench.engine import recognising, translating
 from nferbench.engine.translating import translate
-from nferbench.workspace.unfinished import Unfinished
+from nferbench.workspace.unfinished import Mark, Unfinished
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,18 @@ def test_one_face_that_does_not_fit_and_other_errors_end_a_translation(
     for name, change, batch in (("lacking", lacking, 1), ("faulty", faulty, 4)):
         with pytest.raises(RuntimeError):
             translated(tmp_path / name, monkeypatch, change, batch)
+
+
+def test_earlier_images_are_kept_that_memory_was_too_short_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", lacking)
+    earlier: Any = SimpleNamespace(folder=tmp_path, mark=lambda: Mark(2, "sha", ""), put_aside=pytest.fail)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        translating._open_output(earlier, (3, 8, 8, 3), pytest.fail)
 
 
 @pytest.mark.parametrize(
