@@ -25,6 +25,24 @@ def fails(connection: Any, setup: Setup) -> None:
         connection.send(Finished("failed", "on purpose") if task.kind == "faces" else Finished("failed", "not waited"))
 
 
+def loses_its_device(connection: Any, setup: Setup) -> None:
+    """A worker that loses its device in every stage but preparing faces, and says where it was."""
+    while (task := connection.recv()) is not None:
+        if task.kind == "faces":
+            connection.send(Finished("done"))
+            continue
+        card = os.environ.get("CUDA_VISIBLE_DEVICES")
+        connection.send(Finished("failed", f"lost {card} shared by {setup.sharing}", device_lost=True))
+        time.sleep(600)  # a worker that cannot end by itself either
+
+
+def loses_card_7(connection: Any, setup: Setup) -> None:
+    """A worker that loses its device if that is card 7."""
+    while connection.recv() is not None:
+        card = os.environ.get("CUDA_VISIBLE_DEVICES")
+        connection.send(Finished("failed", "gone", device_lost=True) if card == "7" else Finished("done"))
+
+
 def leaves_a_child(connection: Any, setup: Setup) -> None:
     """A worker that forks and is killed; the child keeps its pipes open."""
     connection.recv()

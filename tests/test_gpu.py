@@ -20,6 +20,9 @@ from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import NetworkRecipe
 from nferbench.engine.placing import placed
 from nferbench.engine.translating import translate
+from nferbench.machine.gpus import listed
+from nferbench.machine.usable import Usable, usable
+from nferbench.machine.visible import VARIABLE, visible
 from nferbench.metrics.perceptual import load_lpips
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
@@ -184,3 +187,25 @@ def test_a_batch_without_room_is_told_as_such_and_a_smaller_one_goes_on() -> Non
         assert bool(torch.isfinite(translate(translator, faces(4).to(GPU), networks, ImageNoise(range(4), GPU))).all())
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_an_assertion_on_the_device_loses_it() -> None:
+    """In a process of its own, which has no device after it."""
+    code = (
+        "import torch\n"
+        "from nferbench.engine.lost import answers, lost_device\n"
+        "here = torch.device('cuda')\n"
+        "row = torch.zeros(3, device=here)\n"
+        "assert answers(here)\n"
+        "try:\n"
+        "    row[torch.tensor([7], device=here)].cpu()\n"
+        "except RuntimeError as error:\n"
+        "    print(lost_device(error), answers(here), flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"], done.stdout + done.stderr
+
+
+def test_the_cards_that_are_found_are_those_that_torch_sees() -> None:
+    names = visible(os.environ.get(VARIABLE), listed())
+    assert usable(names) == Usable(names) and (len(names) == torch.cuda.device_count() or names[0].startswith("MIG-"))

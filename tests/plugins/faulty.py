@@ -38,6 +38,8 @@ class Faulty(Translator):
             return "faces"  # type: ignore[return-value]
         if self.what == "memory":
             raise MemoryError
+        if self.what == "device":
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with ...")
         if self.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.what == "sleep":
@@ -47,5 +49,5 @@ class Faulty(Translator):
 
 @hookimpl
 def nferbench_translators() -> list[Translator]:
-    kinds = ("shape", "nan", "text", "memory", "kill", "raise", "sleep")
+    kinds = ("shape", "nan", "text", "memory", "device", "kill", "raise", "sleep")
     return [Faulty(f"faulty-{what}", what, what) for what in kinds]

@@ -111,7 +111,7 @@ def data_prepare(
     places = {stage: roots[role] for role, stage in by_role.items() if role in roots}
     setup = setup_of(store, places, plugins, "cpu", 1)
     with reporter(wanted) as show:
-        outcome = run_stages(wanted, setup, store, show, jobs=jobs or default_jobs("cpu"))
+        outcome = run_stages(wanted, setup, store, show, jobs=jobs or default_jobs(setup))
     for stage, finished in outcome.failed.items():
         complain(f"{readable(stage)}: {finished.status}: {finished.reason}")
     if outcome.failed:

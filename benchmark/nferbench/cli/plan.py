@@ -40,7 +40,7 @@ def plan(
     for line in found.lacking:
         say(f"note: a run stops before any training: {line}")
     cost = estimate(work, states, found)
-    workers = chosen.jobs or default_jobs(setup.device)
+    workers = chosen.jobs or default_jobs(setup)
     for role, seconds in cost.updates.items():
         say(f"  training {role}: " + ("not timed" if seconds is None else f"{duration(seconds)} in all"))
     if cost.unknown:

@@ -25,9 +25,9 @@ def pretrain(
     change: Change = [],  # noqa: B006
     plugin: Plugin = [],  # noqa: B006
     workspace: Workspace = Path("runs"),
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where there is a GPU.")] = (
-        "auto"
-    ),
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where torch can use a GPU.")
+    ] = ("auto"),
     jobs: Jobs = None,
     half: Annotated[bool, typer.Option("--half", help="Round the weights to float16.")] = False,
     yes: Yes = False,
@@ -57,7 +57,7 @@ def pretrain(
     setup = setup_of(store, places, plugins, device, 1)
     states = statuses(work, store)
     if any(state.state != "done" for state in states):
-        workers = jobs or default_jobs(setup.device)
+        workers = jobs or default_jobs(setup)
         accept_cost(work, states, setup, store, workers, yes)
         stop_if_failed(work_off(states, setup, store, workers))
     for stage in work.stages:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nferbench.cli.devices import device_for
 from nferbench.cli.output import say, tell_failures
 from nferbench.contract.errors import UsageError
 
@@ -82,25 +83,15 @@ def setup_of(store: Store, roots: Mapping[PrepareFaces, Path], plugins: Plugins,
     from nferbench.workspace.stages import key
 
     resolved = {key(stage): path.resolve() for stage, path in roots.items()}
-    return Setup(store.workspace.resolve(), resolved, plugins.files, _device(device), batch, CHECKPOINT)
+    on, cards = device_for(device)
+    return Setup(store.workspace.resolve(), resolved, plugins.files, on, batch, CHECKPOINT, cards)
 
 
-def default_jobs(device: str) -> int:
+def default_jobs(setup: Setup) -> int:
     """Workers: one a GPU, or one a core up to 8."""
     from nferbench.machine.cores import cores
-    from nferbench.machine.gpus import gpu_count
 
-    return gpu_count() if device == "cuda" else min(cores(), 8)
-
-
-def _device(wanted: str) -> str:
-    from nferbench.machine.gpus import gpu_count
-
-    if wanted == "auto":
-        return "cuda" if gpu_count() else "cpu"
-    if wanted == "cuda" and not gpu_count():
-        raise UsageError("--device cuda: no CUDA device was found; see nferbench doctor, or use --device cpu")
-    return wanted
+    return len(setup.cards) or min(cores(), 8)
 
 
 def _items(text: str) -> tuple[str, ...]:

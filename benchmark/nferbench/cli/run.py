@@ -59,7 +59,7 @@ def run(
             refuse(leaks)
         record = write_record(work, store, typed(), stamp(leaks), place)
 
-    workers = chosen.jobs or default_jobs(setup.device)
+    workers = chosen.jobs or default_jobs(setup)
     accept_cost(work, states, setup, store, workers, yes)
     outcome = work_off(states, setup, store, workers, guard, timeout)
     tell_prepared([stage for stage in (work.faces, work.extra) if stage is not None], store)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
+from nferbench.contract.printable import one_line
 from nferbench.engine.worker import Finished, Progress, Setup, Told, serve
-from nferbench.machine.gpus import gpu_count
+from nferbench.machine.visible import VARIABLE
 from nferbench.workspace.stages import Stage, readable
 from nferbench.workspace.store import Store
+
+LOSSES = 3  # workers that lose one card, with no stage finished on it in between, after which it is not used any more
 
 
 class Reporter(Protocol):
@@ -34,6 +38,7 @@ class Reporter(Protocol):
 class _Worker:
     process: SpawnProcess
     connection: Connection
+    card: str  # its CUDA_VISIBLE_DEVICES; "" leaves that as it is
     stage: Stage | None = None
     since: float = field(default_factory=time.monotonic)
 
@@ -60,10 +65,12 @@ def run_stages(
 
     Args:
         stages: in an order in which each follows what it needs; stages that are done already are left out.
-        setup: of the workers.
+        setup: of the workers; what they share is set here.
         store: of the workspace.
         reporter: told of everything.
-        jobs: worker processes; on a machine with GPUs worker i gets GPU i modulo their number.
+        jobs: worker processes, dealt out to the cards of the setup in turn. A worker that ends or loses its card is
+            replaced when there is work for another; a card that loses `LOSSES` workers in a row is not used any more,
+            and without a card left nothing more is begun.
         timeout: seconds after which a stage is stopped; None never stops one.
         gate: called once when the stages that need no other are done, before any other starts; what it raises ends
             the run.
@@ -76,6 +83,9 @@ def run_stages(
     failed: dict[Stage, Finished] = {}
     done: list[Stage] = []
     workers: list[_Worker] = []
+    cards = setup.cards or ("",)
+    shares = {card: max(1, len(range(place, jobs, len(cards)))) for place, card in enumerate(cards)}  # workers on each
+    losses: Counter[str] = Counter()  # in a row, by card
 
     def end(stage: Stage, finished: Finished) -> None:
         open_stages.discard(stage)
@@ -98,10 +108,15 @@ def run_stages(
                     if cause.status == "waiting"
                     else f"needs {readable(need)}: {cause.status}, {cause.reason}"
                 )
-                waiting = Finished("waiting", root)
-                with _tolerant():
-                    store.fail(stage, waiting.status, waiting.reason)
-                end(stage, waiting)
+                _lose(store, stage, Finished("waiting", root), end)
+            usable = [card for card in cards if losses[card] < LOSSES]
+            if not usable:
+                gone = ", ".join(map(_called, cards))
+                lost = f"no GPU is left, {LOSSES} workers in a row lost {gone}"
+                for stage in pending:
+                    advice = "see nvidia-smi, then start the same command again"
+                    _lose(store, stage, Finished("waiting", f"{lost}; {advice}"), end)
+                pending.clear()
             ready = [stage for stage in pending if not any(need in open_stages for need in stage.needs())]
             if gate is not None:
                 if any(not stage.needs() for stage in open_stages):
@@ -112,8 +127,12 @@ def run_stages(
             for stage in ready:
                 worker = next((worker for worker in workers if worker.stage is None), None)
                 if worker is None and len(workers) < jobs:
-                    worker = _start(setup, len(workers))
-                    workers.append(worker)
+                    on = Counter(worker.card for worker in workers)
+                    roomy = [card for card in usable if on[card] < shares[card]]
+                    if roomy:
+                        card = min(roomy, key=lambda card: on[card])
+                        worker = _start(replace(setup, sharing=shares[card]), card)
+                        workers.append(worker)
                 if worker is None:
                     break
                 del pending[stage]
@@ -121,14 +140,29 @@ def run_stages(
                 reporter.started(stage)
                 worker.connection.send(stage)
             for worker in _talking(workers):
-                _listen(worker, reporter, end, store)
-            for index, worker in enumerate(workers):
+                finished = _heard(worker, reporter)
+                if finished is None or worker.stage is None:
+                    continue
+                stage, worker.stage = worker.stage, None
+                if finished.device_lost:
+                    _stop(worker)
+                    losses[worker.card] += bool(worker.card)
+                    finished = _after_loss(finished, worker.card, losses[worker.card])
+                elif finished.status == "done" and losses[worker.card] < LOSSES:
+                    losses[worker.card] = 0
+                if finished.device_lost or finished.status == "killed":
+                    _lose(store, stage, finished, end)
+                else:
+                    end(stage, finished)
+            for worker in workers:
                 if worker.stage and timeout is not None and time.monotonic() - worker.since > timeout:
                     _stop(worker)
                     stage, worker.stage = worker.stage, None
                     _lose(store, stage, Finished("timeout", f"stopped after {timeout:.0f} s (--timeout)"), end)
-                if not worker.process.is_alive() and worker.stage is None:
-                    workers[index] = _start(setup, index)
+            for worker in [worker for worker in workers if worker.stage is None]:
+                if losses[worker.card] >= LOSSES or not worker.process.is_alive():
+                    _stop(worker)
+                    workers.remove(worker)
     finally:
         for worker in workers:
             _stop(worker, gently=worker.stage is None)
@@ -148,10 +182,11 @@ def _talking(workers: Sequence[_Worker]) -> list[_Worker]:
     ]
 
 
-def _listen(worker: _Worker, reporter: Reporter, end: Callable[[Stage, Finished], None], store: Store) -> None:
+def _heard(worker: _Worker, reporter: Reporter) -> Finished | None:
+    """How the stage of a worker ended, None while it has not; tells the reporter of anything else that it says."""
     stage = worker.stage
     if stage is None:
-        return
+        return None
     try:
         while worker.connection.poll():
             message = worker.connection.recv()
@@ -160,18 +195,27 @@ def _listen(worker: _Worker, reporter: Reporter, end: Callable[[Stage, Finished]
             elif isinstance(message, Told):
                 reporter.told(stage, message.text)
             elif isinstance(message, Finished):
-                worker.stage = None
-                end(stage, message)
-                return
+                return message
     except (EOFError, OSError):
         pass
     worker.process.join(timeout=0 if worker.process.is_alive() else 1)
-    if not worker.process.is_alive():
-        worker.stage = None
-        code = worker.process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        hint = "; the system may have run out of memory" if code == -9 else ""
-        _lose(store, stage, Finished("killed", f"its process ended with {how}{hint}"), end)
+    if worker.process.is_alive():
+        return None
+    code = worker.process.exitcode
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    hint = "; the system may have run out of memory" if code == -9 else ""
+    return Finished("killed", f"its process ended with {how}{hint}")
+
+
+def _after_loss(finished: Finished, card: str, in_a_row: int) -> Finished:
+    what = "the worker was replaced"
+    if in_a_row >= LOSSES:
+        what = f"{_called(card)} was lost {in_a_row} times in a row and is not used any more by this run"
+    return replace(finished, reason=f"{finished.reason}; {what}")
+
+
+def _called(card: str) -> str:
+    return f"GPU {card}" if card.isdecimal() else one_line(card)
 
 
 def _lose(store: Store, stage: Stage, finished: Finished, end: Callable[[Stage, Finished], None]) -> None:
@@ -180,25 +224,23 @@ def _lose(store: Store, stage: Stage, finished: Finished, end: Callable[[Stage, 
     end(stage, finished)
 
 
-def _start(setup: Setup, index: int) -> _Worker:
+def _start(setup: Setup, card: str) -> _Worker:
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, setup), name=f"nferbench-worker-{index}", daemon=True)
-    with _environment(setup.device, index):
+    process = context.Process(target=serve, args=(theirs, setup), name="nferbench-worker", daemon=True)
+    with _environment(card):
         process.start()
     theirs.close()
-    return _Worker(process, mine)
+    return _Worker(process, mine, card)
 
 
 @contextmanager
-def _environment(device: str, index: int) -> Iterator[None]:
+def _environment(card: str) -> Iterator[None]:
     """What a worker inherits: its GPU, and one thread for the libraries below torch."""
     before = dict(os.environ)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    count = gpu_count() if device == "cuda" else 0
-    if count:
-        names = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
-        os.environ["CUDA_VISIBLE_DEVICES"] = names[index % count]
+    if card:
+        os.environ[VARIABLE] = card
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Setup:
     device: str  # "cpu" or "cuda"
     batch: int
     checkpoint_seconds: float
+    cards: tuple[str, ...] = ()  # values of CUDA_VISIBLE_DEVICES, one a GPU; none: workers see what the runner sees
+    sharing: int = 1  # workers on the device of this one, itself included, as jobs allow; the runner sets it
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Finished:
     reason: str = ""
     seconds: float = 0.0
     trace: str = ""
+    device_lost: bool = False  # the worker can do nothing more on its device, and ends
 
 
 def serve(connection: Connection, setup: Setup) -> None:
@@ -82,12 +85,17 @@ def serve(connection: Connection, setup: Setup) -> None:
             return
         if task is None:
             return
-        connection.send(_attempt(task, setup, connection, torch.device(setup.device)))
+        finished = _attempt(task, setup, connection, torch.device(setup.device))
+        connection.send(finished)
+        if finished.device_lost:
+            sys.stdout.flush()
+            os._exit(1)  # not by the interpreter's end: what frees tensors there would call the lost device, and abort
 
 
 def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> Finished:
     from nferbench.engine.context import Context
     from nferbench.engine.execute import execute
+    from nferbench.engine.lost import answers, lost_device
 
     told = 0.0
 
@@ -114,14 +122,17 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         return Finished("done", seconds=time.monotonic() - began)
     except HeldError as error:
         return Finished("held", str(error))
-    except DivergedError as error:
-        store.discard(task)  # its checkpoint leads to the same place
-        return _failed(store, task, Finished("diverged", str(error)))
     except Exception as error:  # whatever a plugin raises costs this stage only
+        if lost_device(error) or not answers(device):
+            return replace(_bug(error), device_lost=True)  # noted by the runner, which knows what comes of it
+        if isinstance(error, DivergedError):
+            store.discard(task)  # its checkpoint leads to the same place
         return _failed(store, task, _ended_by(error, setup))
 
 
 def _ended_by(error: Exception, setup: Setup) -> Finished:
+    if isinstance(error, DivergedError):
+        return Finished("diverged", str(error))
     if whose := lacking(error):
         where = "cpu" if whose == "host" else setup.device
         advice = "lower --batch, --jobs or the batch_size of the network"

@@ -205,13 +205,15 @@ def test_plan_says_why_a_stage_would_run(finished: Path) -> None:
 
 
 def test_faulty_plugins_cost_their_own_rows_only(tmp_path: Path) -> None:
-    names = ",".join(f"faulty-{what}" for what in ("shape", "nan", "text", "memory", "kill", "raise"))
+    names = ",".join(f"faulty-{what}" for what in ("shape", "nan", "text", "memory", "device", "kill", "raise"))
     text = bench(tmp_path, f"none,{names}", "--plugin", str(FAULTY), code=1)
     for part in (
         "translator 'faulty-shape' returned shape (6, 1, 32, 32) for faces of shape (6, 3, 32, 32)",
         "diverged: translator 'faulty-nan' returned NaN or infinity",
         "translator 'faulty-text' returned str",
         "out-of-memory",
+        "AcceleratorError: CUDA error: an illegal memory access was encountered (faulty.py, line",
+        "the worker was replaced",
         "killed: its process ended with signal 9",
         "KeyError: 'a bug of the plugin' (faulty.py, line",
         "more stages wait for these",
