@@ -99,8 +99,8 @@ class GradientLearner(Learner, FERLearner):
 
     def _gradients(self, batch: Batch | LabelledBatch, rng: Generator) -> Mapping[str, Tensor]:
         """Leave the gradients of an update at the parameters; the terms of its loss."""
-        rows = len(batch.nir if isinstance(batch, Batch) else batch.images)
-        if isinstance(self._loss, PiecewiseLoss) and 0 < self._piece < rows:
+        if self._piece and isinstance(self._loss, PiecewiseLoss):
+            rows = len(batch.nir if isinstance(batch, Batch) else batch.images)
             self._optimiser.zero_grad(set_to_none=True)
             return self._loss.backward(self._network, batch, rng, pieces=-(-rows // self._piece))
         if self._captured is not None:

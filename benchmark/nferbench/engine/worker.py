@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from nferbench.contract.errors import DataError, DivergedError, NferbenchError
+from nferbench.contract.errors import DataError, DivergedError, ExhaustedError, NferbenchError
+from nferbench.engine.how import AS_USUAL, How, settle
 from nferbench.workspace.locks import HeldError
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
@@ -36,6 +37,7 @@ class Setup:
     device: str  # "cpu" or "cuda"
     batch: int
     checkpoint_seconds: float
+    how: How = AS_USUAL
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,7 @@ def serve(connection: Connection, setup: Setup) -> None:
         import_file(file)
     import torch
 
-    torch.set_num_threads(1)  # the same sums in the same order with any number of workers
-    torch.backends.cudnn.benchmark = setup.device == "cuda"
+    settle(setup.how, torch.device(setup.device))
     while True:
         try:
             task = connection.recv()
@@ -107,6 +108,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         device,
         setup.batch,
         setup.checkpoint_seconds,
+        setup.how,
         progress,
         tell=lambda text: connection.send(Told(text)),
     )
@@ -118,6 +120,8 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         return Finished("held", str(error))
     except (torch.OutOfMemoryError, MemoryError) as error:
         return _failed(store, task, _out_of_memory(error, device.type))
+    except ExhaustedError as error:
+        return _failed(store, task, Finished("out-of-memory", f"out of memory on {device.type}: {error}"))
     except DivergedError as error:
         store.discard(task)  # its checkpoint leads to the same place
         return _failed(store, task, Finished("diverged", str(error)))
