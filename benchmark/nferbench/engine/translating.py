@@ -178,7 +178,7 @@ def fitted(stage: Translate, context: Context) -> dict[str, nn.Module]:
         entry = entry_of(need, context)
         network = build(need.recipe, need.faces.spec())
         network.load_state_dict(load_file(entry.path / "weights.safetensors"))
-        networks[role] = placed(network.requires_grad_(False).eval(), context.device)
+        networks[role] = placed(network.requires_grad_(False).eval(), context.device, context.how)
     return networks
 
 

@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from nferbench.contract.errors import DivergedError, NferbenchError
+from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError
 from nferbench.contract.exhausted import lacking
+from nferbench.engine.how import AS_USUAL, How, settle
 from nferbench.workspace.locks import HeldError
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
@@ -36,6 +37,7 @@ class Setup:
     device: str  # "cpu" or "cuda"
     batch: int
     checkpoint_seconds: float
+    how: How = AS_USUAL
     cards: tuple[str, ...] = ()  # values of CUDA_VISIBLE_DEVICES, one a GPU; none: workers see what the runner sees
     sharing: int = 1  # workers on the device of this one, itself included, as jobs allow; the runner sets it
 
@@ -76,8 +78,7 @@ def serve(connection: Connection, setup: Setup) -> None:
         import_file(file)
     import torch
 
-    torch.set_num_threads(1)  # the same sums in the same order with any number of workers
-    torch.backends.cudnn.benchmark = setup.device == "cuda"
+    settle(setup.how, torch.device(setup.device))
     while True:
         try:
             task = connection.recv()
@@ -113,6 +114,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         device,
         setup.batch,
         setup.checkpoint_seconds,
+        setup.how,
         progress,
         tell=lambda text: connection.send(Told(text)),
     )
@@ -133,6 +135,8 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
 def _ended_by(error: Exception, setup: Setup) -> Finished:
     if isinstance(error, DivergedError):
         return Finished("diverged", str(error))
+    if isinstance(error, ExhaustedError):
+        return Finished("out-of-memory", f"out of memory on {setup.device}: {error}")
     if whose := lacking(error):
         where = "cpu" if whose == "host" else setup.device
         advice = "lower --batch, --jobs or the batch_size of the network"
