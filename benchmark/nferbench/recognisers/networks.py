@@ -50,8 +50,11 @@ class SmallCNN(nn.Module):
         return scores
 
 
-def class_scores(network: nn.Module, images: Tensor) -> Tensor:
-    """The scores (B, classes) that a network gives images, of their dtype, also on a GPU that computes in bfloat16."""
+def training_scores(network: nn.Module, images: Tensor) -> Tensor:
+    """Class scores (B, classes) of images, of their dtype, for a loss; a GPU computes them in bfloat16.
+
+    Not for testing: scores that bfloat16 makes equal would be decided by the order of the classes.
+    """
     with mixed_precision(images.device):
         scores: Tensor = network(images)
     return scores.to(images.dtype)

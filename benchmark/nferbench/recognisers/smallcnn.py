@@ -51,7 +51,7 @@ class SmallCNN(FERModel):
 
         from nferbench.contract.learning import GradientLearner
         from nferbench.recognisers.augment import at_least_two, jittered, luminance, random_view
-        from nferbench.recognisers.networks import class_scores
+        from nferbench.recognisers.networks import training_scores
 
         updates = self.updates(samples)
 
@@ -59,7 +59,7 @@ class SmallCNN(FERModel):
             faces, labels = at_least_two(luminance(batch.images), batch.labels)
             window = (1 - self.zoom, 1 + self.zoom)
             faces = random_view(faces, faces.shape[-1], rng, window=window, shift=self.shift, degrees=self.rotation)
-            scores = class_scores(network, jittered(faces, rng, strength=self.jitter))
+            scores = training_scores(network, jittered(faces, rng, strength=self.jitter))
             return {"cross_entropy": cross_entropy(scores, labels)}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
@@ -70,9 +70,9 @@ class SmallCNN(FERModel):
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
         from nferbench.recognisers.augment import luminance
-        from nferbench.recognisers.networks import class_scores
 
-        return class_scores(network, luminance(images))
+        scores: Tensor = network(luminance(images))
+        return scores
 
 
 @hookimpl
