@@ -173,9 +173,9 @@ def test_decisions_are_those_of_a_list_of_images_one_after_the_other():
 
 
 def test_no_decision_is_read_back():
-    pool, rng = full(3), Generator()
+    pool, images, rng = full(3), numbered(*range(8)), Generator()
     with Unread():
-        pool.exchange(numbered(*range(8)), rng)
+        pool.exchange(images, rng)
 
 
 def test_a_state_that_does_not_fit_is_refused():

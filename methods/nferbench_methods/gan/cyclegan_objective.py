@@ -109,7 +109,7 @@ class CycleGANObjective:
 
     def _pieces(self, *images: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """The same rows of several batches, a piece at a time."""
-        return zip(*(each.split(self.piece or len(each)) for each in images), strict=True)
+        return zip(*(torch.split(each, self.piece or len(each)) for each in images), strict=True)
 
     def _to_nir(self, x: Tensor) -> Tensor:
         y: Tensor = self.generator(x)

@@ -15,7 +15,7 @@ from nferbench import full_precision
 def spectral_norm(convolution: nn.Conv2d) -> nn.Conv2d:
     """Divide the weight by its largest singular value at every forward; names of the state are torch's.
 
-    The power iteration is part of what a network is: vectors rounded to bfloat16 would wander, and the weight with them.
+    Vectors that were rounded to bfloat16 at every iteration would wander, and the weight with them.
     """
     utils.spectral_norm(convolution)
     (norm,) = (hook for hook in convolution._forward_pre_hooks.values() if isinstance(hook, SpectralNorm))
