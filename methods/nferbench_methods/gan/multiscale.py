@@ -47,7 +47,7 @@ class PatchJudge(nn.Module):
         self.score = nn.Conv2d(8 * width, 1, 4, padding=2)
 
     def forward(self, x: Tensor) -> Judgement:
-        """Stacked source and target (B, in_channels, H, W) to four activations and a map of scores, all of their dtype."""
+        """Stacked source and target (B, in_channels, H, W) to four activations and a map of scores, of their dtype."""
         activations = []
         with mixed_precision(x.device):
             h = x
