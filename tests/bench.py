@@ -129,7 +129,7 @@ def training(name: str, translator: Translator, role: str, spec: FaceSpec) -> No
     def loop() -> None:
         with tempfile.TemporaryDirectory() as folder:
             left = Unfinished(Path(folder), "", "", Path(folder))
-            train(lambda: learner, batch_of, order, updates, 0, DEVICE, left)
+            train(lambda: learner, batch_of, order, updates, 0, DEVICE, left, batch_size=recipe.batch_size)
 
     def bare() -> None:
         for k in range(updates):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nferbench.contract.initial import load_initial
     from nferbench.contract.learning import GradientLearner
     from nferbench.contract.noise import ImageNoise, derive_seed
+    from nferbench.contract.piecewise import PiecewiseLoss
     from nferbench.contract.pixels import grey, luma
     from nferbench.contract.precision import full_precision, mixed_precision
     from nferbench.contract.pushes import hear_pushes, note_pushes
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 _WITH_TORCH = {
     "GradientLearner": "learning",
     "ImageNoise": "noise",
+    "PiecewiseLoss": "piecewise",
     "derive_seed": "noise",
     "full_precision": "precision",
     "fuse": "fused",
@@ -90,6 +92,7 @@ __all__ = [
     "NetworkRecipe",
     "NferbenchError",
     "Picture",
+    "PiecewiseLoss",
     "PluginError",
     "Translator",
     "UsageError",

@@ -166,7 +166,7 @@ def test_pieces_of_cyclegan_change_nothing_but_rounding(piece: int) -> None:
         learner = fresh("cyclegan")
         for network in learner.networks().values():
             network.double()
-        learner.divide(rows)
+        assert learner.divide(rows)
         given = batch("cyclegan", count=5)
         history = []
         for k in range(3):

@@ -9,7 +9,13 @@ import torch
 
 from nferbench import Batch, DataError, FaceSpec, UsageError
 from nferbench_methods.diffusion.energy import heatmap_energy, heatmap_gradient
-from nferbench_methods.diffusion.heatmap_net import MIRRORED_68, heat_map_error, heat_maps, mirror
+from nferbench_methods.diffusion.heatmap_net import (
+    MIRRORED_68,
+    heat_map_error,
+    heat_maps,
+    mirror,
+    share_of_pixels,
+)
 from nferbench_methods.diffusion.heatmaps import HeatmapRecipe
 
 TINY = HeatmapRecipe(stride=2, width=8, multipliers=(1, 2), res_blocks=1, batch_size=2, steps=20)
@@ -71,17 +77,21 @@ def test_mirrored_landmarks_lie_where_the_mirrored_face_has_them():
     assert torch.allclose(mirrored, maps.flip(-1)[list(MIRRORED_68)], atol=1e-5)
 
 
+def error_of(maps, targets):
+    return heat_map_error(maps, targets, 10.0, share_of_pixels(targets).sum())
+
+
 def test_missing_landmarks_take_no_part_in_the_error():
     place = torch.tensor([[[3.0, 4.0], [6.0, 1.0]]])
     some = place.clone()
     some[0, 1, 0] = torch.nan
     maps = torch.rand(1, 2, 8, 8, requires_grad=True)
-    error = heat_map_error(maps, heat_maps(some, 8, 1, 1.0), 10.0)
-    assert error.item() == pytest.approx(heat_map_error(maps[:, :1], heat_maps(place, 8, 1, 1.0)[:, :1], 10.0).item())
+    error = error_of(maps, heat_maps(some, 8, 1, 1.0))
+    assert error.item() == pytest.approx(error_of(maps[:, :1], heat_maps(place, 8, 1, 1.0)[:, :1]).item())
     error.backward()
     assert not maps.grad[:, 1].any() and maps.grad[:, 0].abs().min() > 0
     none = torch.full_like(place, torch.nan)
-    assert heat_map_error(maps, heat_maps(none, 8, 1, 1.0), 10.0).item() == 0
+    assert error_of(maps, heat_maps(none, 8, 1, 1.0)).item() == 0
 
 
 def test_an_error_at_a_landmark_weighs_ten_times_that_far_from_all():
@@ -90,7 +100,7 @@ def test_an_error_at_a_landmark_weighs_ten_times_that_far_from_all():
     for row, column in ((8, 8), (30, 30)):
         maps = targets.clone()
         maps[0, 0, row, column] += 0.1
-        costs.append(heat_map_error(maps, targets, 10.0).item())
+        costs.append(error_of(maps, targets).item())
     assert costs[0] == pytest.approx(10 * costs[1], rel=1e-4)
 
 

@@ -29,6 +29,12 @@ Plugin = Annotated[list[str], typer.Option("--plugin", help="A Python file with 
 Workspace = Annotated[Path, typer.Option(help="Where results are kept.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before more than an hour of work.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a GPU, or one a core up to 8.")]
+Piece = Annotated[
+    int | None, typer.Option(min=1, help="Pairs of an update computed at a time; default what fits the memory.")
+]
+Precision = Annotated[Literal["bf16", "float32"], typer.Option(help="Of networks on a GPU.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile networks: minutes at first, then faster on a GPU.")]
+Deterministic = Annotated[bool, typer.Option("--deterministic", help="Repeatable algorithms on a GPU; slower.")]
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,10 @@ class RunOptions:
     )
     jobs: Jobs = None
     batch: Annotated[int, typer.Option(min=1, help="Images translated at a time; changes no result.")] = 32
+    piece: Piece = None
+    precision: Precision = "bf16"
+    compile: Compile = False
+    deterministic: Deterministic = False
 
 
 def taking_run_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from nferbench.cli.options import Change, Crop, DataRoot, Dataset, Detector, Jobs, Plugin, Preset, Workspace, Yes
+from nferbench.cli.options import (
+    Change,
+    Compile,
+    Crop,
+    DataRoot,
+    Dataset,
+    Detector,
+    Deterministic,
+    Jobs,
+    Piece,
+    Plugin,
+    Precision,
+    Preset,
+    Workspace,
+    Yes,
+)
 from nferbench.cli.output import say
 from nferbench.cli.requests import default_jobs, settled, setup_of
 from nferbench.cli.working import accept_cost, stop_if_failed, whole, work_off
@@ -29,6 +44,10 @@ def pretrain(
         "auto"
     ),
     jobs: Jobs = None,
+    piece: Piece = None,
+    precision: Precision = "bf16",
+    compile: Compile = False,
+    deterministic: Deterministic = False,
     half: Annotated[bool, typer.Option("--half", help="Round the weights to float16.")] = False,
     yes: Yes = False,
 ) -> None:
@@ -37,6 +56,7 @@ def pretrain(
     nferbench pretrain --methods all --dataset synthetic-others --preset quick-pretrain --half --out weights
     """
     from nferbench.engine.exporting import export
+    from nferbench.engine.how import How
     from nferbench.planning.plan import data_roots
     from nferbench.planning.pretraining import pretraining
     from nferbench.planning.settings import NO_EXTRA, Request
@@ -54,7 +74,7 @@ def pretrain(
     for note in work.notes:
         say(f"note: {note}")
     places = {work.faces: roots["dataset"]} if "dataset" in roots else {}
-    setup = setup_of(store, places, plugins, device, 1)
+    setup = setup_of(store, places, plugins, device, 1, How(precision, piece, compile, deterministic))
     states = statuses(work, store)
     if any(state.state != "done" for state in states):
         workers = jobs or default_jobs(setup.device)

@@ -11,6 +11,7 @@ from nferbench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from nferbench.cli.options import RunOptions
+    from nferbench.engine.how import How
     from nferbench.engine.worker import Setup
     from nferbench.planning.plan import Work
     from nferbench.planning.plugins import Plugins
@@ -26,6 +27,7 @@ def planned(
     chosen: RunOptions, store: Store, part: Callable[[Work], Work] | None = None
 ) -> tuple[Work, list[Status], Setup]:
     """All stages of a request, or of the part of it that is wanted, with their state, and what workers have to know."""
+    from nferbench.engine.how import How
     from nferbench.metrics.perceptual import lpips_identity
     from nferbench.planning.again import again, changed_code
     from nferbench.planning.plan import data_roots, plan_work
@@ -55,7 +57,8 @@ def planned(
     work = part(work) if part else work
     stages = {"dataset": work.faces, "extra": work.extra}
     places = {stage: roots[role] for role, stage in stages.items() if stage is not None and role in roots}
-    setup = setup_of(store, places, plugins, chosen.device, chosen.batch)
+    how = How(chosen.precision, chosen.piece, chosen.compile, chosen.deterministic)
+    setup = setup_of(store, places, plugins, chosen.device, chosen.batch, how)
     states = again(work, statuses(work, store), _items(chosen.again))
     for note in changed_code(work, states):
         say(f"note: {note}")
@@ -76,13 +79,23 @@ def settled(request: Request, plugin: Sequence[str]) -> tuple[Settings, Plugins]
     return settings, plugins
 
 
-def setup_of(store: Store, roots: Mapping[PrepareFaces, Path], plugins: Plugins, device: str, batch: int) -> Setup:
+def setup_of(
+    store: Store,
+    roots: Mapping[PrepareFaces, Path],
+    plugins: Plugins,
+    device: str,
+    batch: int,
+    how: How | None = None,
+) -> Setup:
     """What workers have to know."""
+    from nferbench.engine.how import AS_USUAL
     from nferbench.engine.worker import Setup
     from nferbench.workspace.stages import key
 
     resolved = {key(stage): path.resolve() for stage, path in roots.items()}
-    return Setup(store.workspace.resolve(), resolved, plugins.files, _device(device), batch, CHECKPOINT)
+    return Setup(
+        store.workspace.resolve(), resolved, plugins.files, _device(device), batch, CHECKPOINT, how or AS_USUAL
+    )
 
 
 def default_jobs(device: str) -> int:

@@ -30,6 +30,10 @@ class PluginError(NferbenchError):
     exit_code = 2
 
 
+class ExhaustedError(NferbenchError):
+    """Memory ran out in an update before anything was changed by it: the same update can be tried again in pieces."""
+
+
 class DivergedError(NferbenchError):
     """Training or sampling that produced NaN or infinity."""
 

@@ -10,8 +10,11 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from nferbench.contract.captured import CapturedLoss
+from nferbench.contract.errors import ExhaustedError
+from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.fer import FERLearner, LabelledBatch
 from nferbench.contract.fused import fuse, load_optimiser
+from nferbench.contract.piecewise import PiecewiseLoss, share_dropout
 from nferbench.contract.translator import Batch, Learner
 
 Loss = Callable[[Any, Generator], Mapping[str, Tensor]]
@@ -26,7 +29,8 @@ class GradientLearner(Learner, FERLearner):
     Args:
         network: the network in training; it is put in train mode at every update.
         optimiser: over the parameters of `network`.
-        loss: (batch, rng) to named terms, 0-d tensors; their sum is minimised. Log-only values must be detached.
+        loss: (batch, rng) to named terms, 0-d tensors; their sum is minimised. Log-only values must be detached. An
+            update can be divided where it is a `PiecewiseLoss`.
         rate: learning rate of update k (0-based) as a multiple of the optimiser's initial one; None keeps it constant.
         ema: decay of the running average of the weights, with diffusers' warm-up min(ema, (1 + k) / (10 + k)) so
             that a short training does not keep its initial weights; 0 keeps none and the raw weights are the result.
@@ -53,7 +57,10 @@ class GradientLearner(Learner, FERLearner):
         self._clip = clip
         self._base_rates = [group["lr"] for group in optimiser.param_groups]
         self._average: Any = None
+        self._piece = 0
         self._captured: CapturedLoss | None = None
+        if isinstance(loss, PiecewiseLoss):
+            share_dropout(network)
         on_gpu = next(network.parameters()).is_cuda
         if on_gpu and pure and sum(parameter.numel() for parameter in network.parameters()) < CAPTURED_BELOW:
             self._captured = CapturedLoss(network, loss)
@@ -68,18 +75,38 @@ class GradientLearner(Learner, FERLearner):
         if self._rate is not None:
             for group, base in zip(self._optimiser.param_groups, self._base_rates, strict=True):
                 group["lr"] = base * self._rate(k)
-        if self._captured is not None:
-            terms = self._captured(batch, rng)
-        else:
-            terms = self._loss(batch, rng)
+        try:
+            terms = self._gradients(batch, rng)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
             self._optimiser.zero_grad(set_to_none=True)
-            sum(terms.values()).backward()  # type: ignore[union-attr]
+            raise ExhaustedError(str(error)) from error
         if self._clip:
             clip_grad_norm_(self._network.parameters(), self._clip)
         self._optimiser.step()
         if self._average is not None:
             self._average.step(self._network.parameters())
         return {name: term.detach() for name, term in terms.items()}
+
+    def divide(self, piece: int) -> bool:
+        if not isinstance(self._loss, PiecewiseLoss):
+            return False
+        self._piece = piece
+        return True
+
+    def _gradients(self, batch: Batch | LabelledBatch, rng: Generator) -> Mapping[str, Tensor]:
+        """Leave the gradients of an update at the parameters; the terms of its loss."""
+        if self._piece and isinstance(self._loss, PiecewiseLoss):
+            rows = len(batch.nir if isinstance(batch, Batch) else batch.images)
+            self._optimiser.zero_grad(set_to_none=True)
+            return self._loss.backward(self._network, batch, rng, pieces=-(-rows // self._piece))
+        if self._captured is not None:
+            return self._captured(batch, rng)
+        self._optimiser.zero_grad(set_to_none=True)
+        terms = self._loss(batch, rng)
+        sum(terms.values()).backward()  # type: ignore[union-attr]
+        return terms
 
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = {"network": self._network.state_dict(), "optimiser": self._optimiser.state_dict()}

@@ -75,13 +75,17 @@ class Learner(ABC):
 
 @runtime_checkable
 class Divisible(Protocol):
-    """A learner that can do an update in pieces, whose gradients add up to those of the whole batch.
+    """A learner that may be able to do an update in pieces, whose gradients add up to those of the whole batch.
 
     Pieces change rounding alone: everything random is drawn for the whole batch, and each piece takes its share.
     """
 
-    def divide(self, piece: int) -> None:
-        """Do the updates that follow in pieces of at most `piece` rows of the batch; 0 does them whole."""
+    def divide(self, piece: int) -> bool:
+        """Do the updates that follow in pieces of at most `piece` rows of the batch; 0 does them whole.
+
+        Returns:
+            Whether this training can be divided; where not, nothing has changed.
+        """
 
 
 class NetworkRecipe(ABC):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from nferbench.engine.how import AS_USUAL, How
 from nferbench.planning.code import foreign
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
@@ -25,6 +26,7 @@ class Context:
     device: torch.device
     batch: int  # images translated at a time; halved when the device runs out of memory
     checkpoint_seconds: float = 30.0
+    how: How = AS_USUAL
     progress: Callable[[int, int], None] = lambda done, total: None
     tell: Callable[[str], None] = print  # a line on what a user should know
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from nferbench.contract.precision import precision_on
 from nferbench.engine.context import Context
 from nferbench.engine.fitting import fit
 from nferbench.engine.recognising import recognise
@@ -32,6 +33,8 @@ def execute(stage: Stage, context: Context) -> Entry:
             return entry
         partial = context.store.partial(stage)
         resumed = any(partial.glob("checkpoint*")) or any(partial.glob(f"{BLOCKS}/*"))
+        if context.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(context.device)
         began = time.monotonic()
         result = _perform(stage, context)
         cost = {
@@ -40,8 +43,27 @@ def execute(stage: Stage, context: Context) -> Entry:
             "units": result["units"],
             "resumed": resumed,
         }
-        made_with = {"torch": torch.__version__, "device": device_name(context.device), "code": code_of(stage)}
+        made_with = {
+            "torch": torch.__version__,
+            "device": device_name(context.device),
+            "code": code_of(stage),
+            **_computed(context),
+            **result.pop("means", {}),
+        }
         return context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
+
+
+def _computed(context: Context) -> dict[str, Any]:
+    """How a stage was computed, as far as it was not a CPU's only way."""
+    how = context.how
+    said: dict[str, Any] = {"compiled": True} if how.compiled else {}
+    if context.device.type == "cuda":
+        said |= {
+            "precision": precision_on(context.device),
+            "deterministic": how.deterministic,
+            "peak_bytes": torch.cuda.max_memory_allocated(context.device),
+        }
+    return said
 
 
 def _perform(stage: Stage, context: Context) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from nferbench.contract.translator import Batch, Learner, NetworkRecipe
 from nferbench.contract.values import describe
 from nferbench.engine.artifacts import prepared_faces
 from nferbench.engine.context import Context
+from nferbench.engine.means import Means
 from nferbench.engine.placing import placed, sent
 from nferbench.engine.training import sample_order, train
 from nferbench.faces.prepared import PreparedFaces, pairs
@@ -52,12 +53,12 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
     def fresh() -> Learner:
         nonlocal parameters, network
         torch.manual_seed(seed)
-        network = placed(stage.recipe.build(stage.faces.spec()), context.device)
+        network = placed(stage.recipe.build(stage.faces.spec()), context.device, context.how)
         parameters = sum(parameter.numel() for parameter in network.parameters())
         return stage.recipe.learner(network, stage.faces.spec(), len(vis_rows))
 
     unfinished = context.unfinished(stage)
-    learner = train(
+    learner, means = train(
         fresh,
         batch_of,
         _order(stage.recipe, len(vis_rows), seed),
@@ -65,6 +66,8 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         seed,
         context.device,
         unfinished,
+        batch_size=stage.recipe.batch_size,
+        means=_means(stage, context),
         progress=context.progress,
         tell=context.tell,
         checkpoint_seconds=context.checkpoint_seconds,
@@ -76,7 +79,18 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
     others = {name: each for name, each in learner.networks().items() if each is not network}
     if others:
         save_file(_named(others), unfinished.folder / "others.safetensors")
-    return {"updates": updates, "pairs": len(vis_rows), "parameters": parameters, "units": updates}
+    return {
+        "updates": updates,
+        "pairs": len(vis_rows),
+        "parameters": parameters,
+        "units": updates,
+        "means": means.recorded(stage.recipe.batch_size),
+    }
+
+
+def _means(stage: TrainNetwork, context: Context) -> Means:
+    """The memory that an update is given at first."""
+    return Means(context.how.piece or stage.recipe.batch_size)
 
 
 def _named(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:

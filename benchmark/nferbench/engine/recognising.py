@@ -51,7 +51,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
 
     def built() -> nn.Module:
         torch.manual_seed(seed)
-        return placed(stage.fer.build(stage.faces.size, len(classes)), context.device)
+        return placed(stage.fer.build(stage.faces.size, len(classes)), context.device, context.how)
 
     def batch_of(rows: np.ndarray) -> LabelledBatch:
         index = sent(rows, context.device)
@@ -59,7 +59,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
 
     updates = stage.fer.updates(len(labels))
     unfinished = context.unfinished(stage)
-    learner = train(
+    learner, means = train(
         lambda: stage.fer.learner(built(), len(labels)),
         batch_of,
         sample_order(len(labels), stage.fer.batch_size, seed),
@@ -67,6 +67,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         seed,
         context.device,
         unfinished,
+        batch_size=stage.fer.batch_size,
         progress=context.progress,
         tell=context.tell,
         checkpoint_seconds=context.checkpoint_seconds,
@@ -94,7 +95,13 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
                     }
                 )
     write_table(unfinished.folder / "predictions.csv", table)
-    return {"training": len(labels), "test": len(table), "classes": list(classes), "units": updates}
+    return {
+        "training": len(labels),
+        "test": len(table),
+        "classes": list(classes),
+        "units": updates,
+        "means": means.recorded(stage.fer.batch_size),
+    }
 
 
 def _check_scores(name: str, scores: object, shape: tuple[int, int]) -> None:

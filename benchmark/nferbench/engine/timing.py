@@ -20,6 +20,8 @@ from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe
 from nferbench.datasets.detected import Detected
 from nferbench.engine.execute import device_name
+from nferbench.engine.how import settle
+from nferbench.engine.means import Means, given
 from nferbench.engine.placing import placed
 from nferbench.engine.scoring import pixel_scores
 from nferbench.engine.translating import build
@@ -51,8 +53,8 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
         setup: as for a worker.
         known: seconds per unit by cost key, from earlier runs.
     """
-    torch.set_num_threads(1)
     device = torch.device(setup.device)
+    settle(setup.how, device)
     problems: list[str] = []
     lacking: list[str] = []
     counts: dict[NetworkRecipe, int] = {}
@@ -142,7 +144,7 @@ def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float
                 continue
         return (time.perf_counter() - began) / len(some)
     if isinstance(stage, TrainNetwork):
-        return _update_seconds(stage, device)
+        return _update_seconds(stage, setup, device)
     if isinstance(stage, Translate):
         return _translation_seconds(stage, setup, device)
     if isinstance(stage, ScoreTranslation):
@@ -157,10 +159,11 @@ def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float
     raise TypeError(f"no way to time a {type(stage).__name__}")
 
 
-def _update_seconds(stage: TrainNetwork, device: torch.device) -> float:
+def _update_seconds(stage: TrainNetwork, setup: Setup, device: torch.device) -> float:
     spec = stage.faces.spec()
-    network = placed(build(stage.recipe, spec), device)
+    network = placed(build(stage.recipe, spec), device, setup.how)
     learner = stage.recipe.learner(network, spec, 100)
+    given(learner, Means(setup.how.piece or stage.recipe.batch_size), stage.recipe.batch_size)
     large = sum(parameter.numel() for parameter in network.parameters()) > LARGE
     size = min(stage.recipe.batch_size, 2) if large and device.type == "cpu" else stage.recipe.batch_size
     points = None
@@ -175,7 +178,7 @@ def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -
     recipes = stage.translator.networks()
     clocks = {}
     for role, need in zip(sorted(recipes), stage.networks, strict=True):
-        network = placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device)
+        network = placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device, setup.how)
         clocks[role] = Clocked(network, device)
     count = min(setup.batch, 8) if device.type == "cpu" else setup.batch
     size = stage.source.size

@@ -10,6 +10,7 @@ import csv
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,10 +18,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from nferbench.contract.errors import DataError, DivergedError
+from nferbench.contract.errors import DataError, DivergedError, ExhaustedError
+from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.printable import one_line
 from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
+from nferbench.engine.means import Means, given, less
 from nferbench.workspace.unfinished import Unfinished
 
 LOG_POINTS = 200  # rows of a whole training's loss log
@@ -37,6 +40,14 @@ class Steps(Protocol):
 
 
 L = TypeVar("L", bound=Steps)
+
+
+@dataclass(frozen=True)
+class _Exhausted:
+    """Memory ran out in an update."""
+
+    reason: str
+    intact: bool  # whether the learner is as it was before the update
 
 
 def sample_order(samples: int, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
@@ -73,11 +84,16 @@ def train(
     device: torch.device,
     unfinished: Unfinished,
     *,
+    batch_size: int,
+    means: Means | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     tell: Callable[[str], None] = print,
     checkpoint_seconds: float = 30.0,
-) -> L:
+) -> tuple[L, Means]:
     """Run all updates of a learner; write losses.csv and, now and then, a checkpoint.
+
+    Where memory runs out, the update is done again with less of it. If it ran out when weights were moving already, the
+    training goes on from its last checkpoint.
 
     Args:
         fresh: makes the learner, on `device`, always the same.
@@ -87,27 +103,47 @@ def train(
         seed: of this training.
         device: where it happens.
         unfinished: where a previous attempt may have left a checkpoint.
+        batch_size: rows of an update.
+        means: the memory that an update is given at first; by default all rows are computed at once.
         progress: called with (updates done, updates).
         tell: called with a line on what a user should know.
         checkpoint_seconds: time between checkpoints; stretched so that writing them takes at most 1/20 of the time.
 
     Returns:
-        The learner after its last update.
+        The learner after its last update, and the means of it.
 
     Raises:
         DivergedError: a loss became NaN or infinite.
+        ExhaustedError: memory does not suffice for the smallest piece.
         OSError: a checkpoint cannot be written.
     """
-    learner, start, log = _resume(fresh, updates, unfinished, device, tell)
+    learner, k, log = _resume(fresh, updates, unfinished, device, tell)
+    means = given(learner, means or Means(batch_size), batch_size)
     rng = Generator(device)
     interval = max(1, math.ceil(updates / LOG_POINTS))
     saved = time.monotonic()
     patience = checkpoint_seconds
-    for k in range(start, updates):
+    while k < updates:
         torch.manual_seed(derive_seed(seed, "update", k))
         rng.manual_seed(derive_seed(seed, "draws", k))
-        losses = learner.step(batch_of(order(k)), rng, k)
-        done = k + 1
+        losses = _attempt(learner, batch_of, order(k), rng, k)
+        if isinstance(losses, _Exhausted):
+            smaller = less(learner, means, batch_size)
+            if smaller is None:
+                raise ExhaustedError(
+                    f"{losses.reason}, at update {k + 1} of {updates}, with {_shown(means)}; "
+                    "free memory on the device, lower --jobs, or take a smaller network"
+                )
+            means = smaller
+            if not losses.intact:
+                del learner  # before another is made
+                learner, k, log = _resume(fresh, updates, unfinished, device, tell)
+                given(learner, means, batch_size)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            tell(f"memory ran out; going on at update {k + 1} with {_shown(means)}")
+            continue
+        done = k = k + 1
         due = time.monotonic() - saved >= patience
         if done % interval == 0 or done == updates or due:
             values = {name: float(value) for name, value in losses.items()}
@@ -123,7 +159,30 @@ def train(
             saved = time.monotonic()
             patience = max(checkpoint_seconds, 20 * (saved - began))
     _write_log(unfinished.folder / "losses.csv", log)
-    return learner
+    return learner, means
+
+
+def _attempt(
+    learner: Steps, batch_of: Callable[[np.ndarray], Any], rows: np.ndarray, rng: Generator, k: int
+) -> Mapping[str, Tensor] | _Exhausted:
+    """An update, or that memory ran out; the error is let go of, for it holds on to what was computed so far."""
+    try:
+        return learner.step(batch_of(rows), rng, k)
+    except ExhaustedError as error:
+        return _Exhausted(_first_line(error), intact=True)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return _Exhausted(_first_line(error), intact=False)
+
+
+def _first_line(error: Exception) -> str:
+    return one_line(str(error).strip().split("\n")[0].rstrip(".")) or type(error).__name__
+
+
+def _shown(means: Means) -> str:
+    rows = f"{means.piece} row{'s' * (means.piece != 1)} of the batch at a time"
+    return f"{rows}, activations computed anew" if means.recompute else rows
 
 
 def _resume(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nferbench.contract import pixels
 from nferbench.contract.errors import DataError, DivergedError, PluginError
+from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.noise import ImageNoise, derive_seed
 from nferbench.contract.pushes import Push, hear_pushes
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
@@ -69,13 +70,15 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         source = torch.from_numpy(np.ascontiguousarray(prepared.images[rows[here]]))
         vis = pixels.to_float(source.to(context.device))
         wanted = pushing.LISTENED - done
+        images: Tensor | None = None
         try:
             listening: AbstractContextManager[list[Push]] = hear_pushes() if wanted > 0 else nullcontext([])
             with listening as heard:
                 images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
-        except torch.OutOfMemoryError:
-            if batch == 1:
+        except Exception as error:
+            if batch == 1 or not out_of_memory(error):
                 raise
+        if images is None:  # the error is gone, and with it the tensors that its frames held
             batch //= 2
             torch.cuda.empty_cache()
             continue
@@ -175,7 +178,7 @@ def fitted(stage: Translate, context: Context) -> dict[str, nn.Module]:
         entry = entry_of(need, context)
         network = build(need.recipe, need.faces.spec())
         network.load_state_dict(load_file(entry.path / "weights.safetensors"))
-        networks[role] = placed(network.requires_grad_(False).eval(), context.device)
+        networks[role] = placed(network.requires_grad_(False).eval(), context.device, context.how)
     return networks
 
 

@@ -17,12 +17,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from nferbench.contract.errors import DataError, DivergedError, NferbenchError
+from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError
+from nferbench.contract.exhausted import lacking
+from nferbench.engine.how import AS_USUAL, How, settle
 from nferbench.workspace.locks import HeldError
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
 
-CPU_MEMORY = "DefaultCPUAllocator"  # in the message of torch's RuntimeError where a CPU has no memory left
 PROGRESS_SECONDS = 0.5  # least time between two messages of progress
 
 
@@ -36,6 +37,7 @@ class Setup:
     device: str  # "cpu" or "cuda"
     batch: int
     checkpoint_seconds: float
+    how: How = AS_USUAL
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,7 @@ def serve(connection: Connection, setup: Setup) -> None:
         import_file(file)
     import torch
 
-    torch.set_num_threads(1)  # the same sums in the same order with any number of workers
-    torch.backends.cudnn.benchmark = setup.device == "cuda"
+    settle(setup.how, torch.device(setup.device))
     while True:
         try:
             task = connection.recv()
@@ -86,8 +87,6 @@ def serve(connection: Connection, setup: Setup) -> None:
 
 
 def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> Finished:
-    import torch
-
     from nferbench.engine.context import Context
     from nferbench.engine.execute import execute
 
@@ -107,6 +106,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         device,
         setup.batch,
         setup.checkpoint_seconds,
+        setup.how,
         progress,
         tell=lambda text: connection.send(Told(text)),
     )
@@ -116,26 +116,26 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         return Finished("done", seconds=time.monotonic() - began)
     except HeldError as error:
         return Finished("held", str(error))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        return _failed(store, task, _out_of_memory(error, device.type))
     except DivergedError as error:
         store.discard(task)  # its checkpoint leads to the same place
         return _failed(store, task, Finished("diverged", str(error)))
-    except (NferbenchError, DataError) as error:
-        return _failed(store, task, Finished("failed", str(error)))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return _failed(store, task, _bug(error))
-        reason = f"{os.strerror(error.errno)} in {setup.workspace}; make room and start the same command again"
-        return _failed(store, task, Finished("failed", reason))
     except Exception as error:  # whatever a plugin raises costs this stage only
-        lacked = isinstance(error, RuntimeError) and CPU_MEMORY in str(error)
-        return _failed(store, task, _out_of_memory(error, "cpu") if lacked else _bug(error))
+        return _failed(store, task, _ended_by(error, setup))
 
 
-def _out_of_memory(error: Exception, device: str) -> Finished:
-    reason = f"out of memory on {device}: {_first_line(error)}; lower --batch, --jobs or the batch_size of the network"
-    return Finished("out-of-memory", reason)
+def _ended_by(error: Exception, setup: Setup) -> Finished:
+    if isinstance(error, ExhaustedError):
+        return Finished("out-of-memory", f"out of memory on {setup.device}: {error}")
+    if whose := lacking(error):
+        where = "cpu" if whose == "host" else setup.device
+        advice = "lower --batch, --jobs or the batch_size of the network"
+        return Finished("out-of-memory", f"out of memory on {where}: {_first_line(error)}; {advice}")
+    if isinstance(error, NferbenchError):
+        return Finished("failed", str(error))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        room = f"{os.strerror(error.errno)} in {setup.workspace}; make room and start the same command again"
+        return Finished("failed", room)
+    return _bug(error)
 
 
 def _bug(error: Exception) -> Finished:

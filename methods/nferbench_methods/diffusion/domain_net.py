@@ -72,7 +72,7 @@ class DomainNet(nn.Module):
             (B, C, h, w); (B, 512, 8, 8) at the published width for faces of 256 px.
         """
         encoder = self.encoder
-        embedding = encoder.time_embedding(encoder.time_proj(t))
+        embedding = encoder.time_embedding(encoder.time_proj(t).to(x.dtype))
         h = encoder.conv_in(x)
         for block in encoder.down_blocks:
             h, _ = block(h, embedding)

@@ -64,13 +64,13 @@ class DomainRecipe(NetworkRecipe):
         from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner, load_initial, luma, mixed_precision
+        from nferbench import GradientLearner, PiecewiseLoss, load_initial, luma, mixed_precision
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
         load_initial(self.init, self.init_sha256, network)
         schedule = linear_schedule().to(next(network.parameters()).device)
 
-        def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
+        def draw(batch: Batch, rng: Generator) -> tuple[Tensor, ...]:
             x_0 = torch.cat([luma(batch.vis) if self.grey_source else batch.vis, batch.nir])
             domain = (torch.arange(len(x_0), device=x_0.device) >= len(batch.vis)).long()  # VIS 0, NIR 1
             if self.flip:
@@ -78,11 +78,15 @@ class DomainRecipe(NetworkRecipe):
                 x_0 = torch.where(mirrored, x_0.flip(-1), x_0)
             k = torch.randint(len(schedule), (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
             e = torch.randn(x_0.shape, generator=rng, device=rng.device).to(x_0.device)
+            return x_0, domain, k, e
+
+        def terms(x_0: Tensor, domain: Tensor, k: Tensor, e: Tensor) -> Mapping[str, Tensor]:
             with mixed_precision(x_0.device):
                 logits = network.logits(perturb_each(x_0, e, schedule, k), k)  # type: ignore[operator]
-            return {"domain": cross_entropy(logits.float(), domain)}
+            return {"domain": cross_entropy(logits.to(x_0.dtype), domain)}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        loss = PiecewiseLoss(draw, terms)
         return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps, pure=True)
 
     def updates(self, pairs: int) -> int:

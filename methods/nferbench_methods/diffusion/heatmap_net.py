@@ -106,13 +106,28 @@ def _partners(device: torch.device) -> Tensor:
     return torch.tensor(MIRRORED_68, device=device)
 
 
-def heat_map_error(maps: Tensor, targets: Tensor, foreground: float) -> Tensor:
+def share_of_pixels(targets: Tensor) -> Tensor:
+    """Each example's equal share of the pixels of all maps that are not left out, at least 1 in all.
+
+    Args:
+        targets: (B, K, h, w); maps with NaN are left out.
+
+    Returns:
+        (B,) float64, so that the shares of a whole batch add up to a whole number.
+    """
+    known = ~targets.isnan().any(-1).any(-1)
+    total = (known.sum() * targets[0, 0].numel()).clamp(min=1)
+    return (total.double() / len(targets)).expand(len(targets))
+
+
+def heat_map_error(maps: Tensor, targets: Tensor, foreground: float, pixels: Tensor) -> Tensor:
     """Squared error of heat maps, weighted by 1 + (foreground - 1) target; a 0-d tensor.
 
     Args:
         maps: (B, K, h, w) predicted.
         targets: (B, K, h, w); maps with NaN are left out.
         foreground: weight of the error at a landmark; far from all it is 1.
+        pixels: 0-d, what the sum is divided by: the pixels of all maps that are not left out.
 
     Returns:
         Mean over all pixels of the maps that are not left out; 0 where all are.
@@ -120,5 +135,4 @@ def heat_map_error(maps: Tensor, targets: Tensor, foreground: float) -> Tensor:
     known = ~targets.isnan().any(-1).any(-1)[..., None, None]
     targets = targets.nan_to_num()
     weight = known * (1 + (foreground - 1) * targets)
-    total = known.sum() * targets[0, 0].numel()
-    return (weight * (maps - targets).square()).sum() / total.clamp(min=1)
+    return (weight * (maps - targets).square()).sum() / pixels.to(maps.dtype)

@@ -77,8 +77,14 @@ class HeatmapRecipe(NetworkRecipe):
         import torch
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner, load_initial, mixed_precision
-        from nferbench_methods.diffusion.heatmap_net import MIRRORED_68, heat_map_error, heat_maps, mirror
+        from nferbench import GradientLearner, PiecewiseLoss, load_initial, mixed_precision
+        from nferbench_methods.diffusion.heatmap_net import (
+            MIRRORED_68,
+            heat_map_error,
+            heat_maps,
+            mirror,
+            share_of_pixels,
+        )
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
         load_initial(self.init, self.init_sha256, network)
@@ -86,7 +92,7 @@ class HeatmapRecipe(NetworkRecipe):
         grid = faces.size // self.stride
         sigma = max(self.sigma * grid / 64, self.smallest_sigma)
 
-        def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
+        def draw(batch: Batch, rng: Generator) -> tuple[Tensor, ...]:
             if batch.vis_landmarks is None or batch.nir_landmarks is None:
                 raise DataError("the landmark network of E_h got faces without landmarks; prepare them with landmarks")
             x_0 = torch.cat([batch.vis, batch.nir])
@@ -96,14 +102,16 @@ class HeatmapRecipe(NetworkRecipe):
                 x_0, landmarks = mirror(x_0, landmarks, which)
             k = torch.randint(len(schedule), (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
             e = torch.randn(x_0.shape, generator=rng, device=rng.device).to(x_0.device)
+            targets = heat_maps(landmarks, grid, self.stride, sigma)
+            return x_0, k, e, targets, share_of_pixels(targets)
+
+        def terms(x_0: Tensor, k: Tensor, e: Tensor, targets: Tensor, pixels: Tensor) -> Mapping[str, Tensor]:
             with mixed_precision(x_0.device):
                 maps = network(perturb_each(x_0, e, schedule, k), k)
-            return {
-                "maps": heat_map_error(maps.float(), heat_maps(landmarks, grid, self.stride, sigma), self.foreground)
-            }
+            return {"maps": heat_map_error(maps.to(targets.dtype), targets, self.foreground, pixels.sum())}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps)
+        return GradientLearner(network, optimiser, PiecewiseLoss(draw, terms), rate=lambda k: 1 - k / self.steps)
 
     def updates(self, pairs: int) -> int:
         return self.steps

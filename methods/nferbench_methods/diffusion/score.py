@@ -91,10 +91,12 @@ class ScoreRecipe(NetworkRecipe):
         )
 
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
+        import torch
         from torch.optim import AdamW
 
-        from nferbench import GradientLearner, load_initial
-        from nferbench_methods.diffusion.schedule import linear_schedule
+        from nferbench import GradientLearner, PiecewiseLoss, load_initial
+        from nferbench_methods.diffusion.loss import noise_error, variational_bound
+        from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
 
         if self._ours:
             load_initial(self.init, self.init_sha256, network)
@@ -105,27 +107,25 @@ class ScoreRecipe(NetworkRecipe):
             load_guided_diffusion(self.init, self.init_sha256, unet, self.head_channels, self.init_attention)
         schedule = linear_schedule().to(next(network.parameters()).device)
 
-        def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
-            import torch
-
-            from nferbench_methods.diffusion.loss import noise_error, variational_bound
-            from nferbench_methods.diffusion.schedule import perturb_each
-
+        def draw(batch: Batch, rng: Generator) -> tuple[Tensor, ...]:
             vis, nir = batch.vis, batch.nir
             if self.flip:
                 mirrored = torch.rand(len(nir), 1, 1, 1, generator=rng, device=rng.device).to(nir.device) < 0.5
                 vis, nir = (torch.where(mirrored, faces.flip(-1), faces) for faces in (vis, nir))
             k = torch.randint(len(schedule), (len(nir),), generator=rng, device=rng.device).to(nir.device)
             e = torch.randn(nir.shape, generator=rng, device=rng.device).to(nir.device)
+            return vis, nir, k, e
+
+        def terms(vis: Tensor, nir: Tensor, k: Tensor, e: Tensor) -> Mapping[str, Tensor]:
             x = perturb_each(nir, e, schedule, k)
             eps, v = network(torch.cat([x, vis], dim=1) if self.conditional else x, k)
-            terms = {"noise": noise_error(eps, e)}
+            named = {"noise": noise_error(eps, e)}
             if v is not None:
-                terms["bound"] = variational_bound(eps, v, e, nir, schedule, k).mean()
-            return terms
+                named["bound"] = variational_bound(eps, v, e, nir, schedule, k).mean()
+            return named
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=0.0)
-        return GradientLearner(network, optimiser, loss, ema=self.ema, pure=True)
+        return GradientLearner(network, optimiser, PiecewiseLoss(draw, terms), ema=self.ema, pure=True)
 
     def updates(self, pairs: int) -> int:
         return self.steps

@@ -72,28 +72,31 @@ class SR3Recipe(NetworkRecipe):
         )
 
     def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
+        import torch
         from torch.optim import Adam
 
-        from nferbench import GradientLearner, load_initial
+        from nferbench import GradientLearner, PiecewiseLoss, load_initial
 
         load_initial(self.init, self.init_sha256, network)
         schedule = gamma_schedule().to(next(network.parameters()).device)
 
-        def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
-            import torch
-
+        def draw(batch: Batch, rng: Generator) -> tuple[Tensor, ...]:
             vis, nir = batch.vis, batch.nir
             if self.flip:
                 mirrored = torch.rand(len(nir), 1, 1, 1, generator=rng, device=rng.device).to(nir.device) < 0.5
                 vis, nir = (torch.where(mirrored, faces.flip(-1), faces) for faces in (vis, nir))
             level = draw_levels(schedule, len(nir), rng, self.noise_level, self.shared_t)
-            gamma = (level if self.noise_level == "gamma" else level.square())[:, None, None, None]
             eps = torch.randn(nir.shape, generator=rng, device=rng.device).to(nir.device)
+            return vis, nir, level, eps
+
+        def terms(vis: Tensor, nir: Tensor, level: Tensor, eps: Tensor) -> Mapping[str, Tensor]:
+            gamma = (level if self.noise_level == "gamma" else level.square())[:, None, None, None]
             noisy = gamma.sqrt().to(nir.dtype) * nir + (1 - gamma).sqrt().to(nir.dtype) * eps
             predicted = network(torch.cat([vis, noisy], dim=1), level.to(nir.dtype))
             return {"noise": (eps - predicted).abs().pow(self.p).mean()}
 
-        return GradientLearner(network, Adam(network.parameters(), lr=self.lr), loss, ema=self.ema, pure=True)
+        optimiser = Adam(network.parameters(), lr=self.lr)
+        return GradientLearner(network, optimiser, PiecewiseLoss(draw, terms), ema=self.ema, pure=True)
 
     def updates(self, pairs: int) -> int:
         return self.steps

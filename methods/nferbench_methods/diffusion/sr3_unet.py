@@ -128,7 +128,7 @@ class SR3UNet(nn.Module):
                 h = self._block(layer, torch.cat([h, skips.pop()], dim=1), e)
             else:
                 h = layer(h)
-        return self.last(F.silu(self.norm(h))).float()  # type: ignore[no-any-return]
+        return self.last(F.silu(self.norm(h))).to(x.dtype)  # type: ignore[no-any-return]
 
     def _block(self, layer: nn.Module, h: Tensor, e: Tensor) -> Tensor:
         if self._recomputes and torch.is_grad_enabled():

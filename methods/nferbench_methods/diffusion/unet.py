@@ -107,7 +107,7 @@ class TimeUNet(nn.Module):
 
     def _evaluate(self, x: Tensor, t: Tensor) -> Tensor:
         net = self.net
-        embedding = net.time_embedding(net.time_proj(t))
+        embedding = net.time_embedding(net.time_proj(t).to(x.dtype))
         h = net.conv_in(x)
         skips: tuple[Tensor, ...] = (h,)
         for block in net.down_blocks:
@@ -158,7 +158,7 @@ class ScoreUNet(nn.Module):
             variance, or None. Both float32, also on a GPU, which computes them in bfloat16.
         """
         with mixed_precision(x.device):
-            out = self.unet(x, t).float()
+            out = self.unet(x, t).to(x.dtype)
         if out.shape[1] == 3:
             return out, None
         eps, v = out.chunk(2, dim=1)

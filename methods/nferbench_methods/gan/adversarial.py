@@ -58,8 +58,9 @@ class AdversarialLearner(Learner):
             fuse(optimiser)
         if divided is not None:
 
-            def divide(piece: int) -> None:
+            def divide(piece: int) -> bool:
                 self._update = divided(piece)
+                return True
 
             self.divide = divide
         # Kept apart from the optimisers, whose groups hold the rate of the last update and come back with a checkpoint.

@@ -63,7 +63,9 @@ def unfinished(folder: Path, key: str = "key", code: str = "") -> Unfinished:
 
 def run(fresh: Callable[[], Any], folder: Path, key: str = "key", code: str = "", **options: Any) -> Any:
     left = unfinished(folder, key, code)
-    return train(fresh, lambda rows: DATA[rows], sample_order(10, 4, 5), 20, 5, torch.device("cpu"), left, **options)
+    order, device = sample_order(10, 4, 5), torch.device("cpu")
+    done, _ = train(fresh, lambda rows: DATA[rows], order, 20, 5, device, left, batch_size=4, **options)
+    return done
 
 
 def interrupted(folder: Path, at: int, **options: Any) -> None:

@@ -105,11 +105,11 @@ def test_what_is_not_finite_is_told_before_any_range(monkeypatch: pytest.MonkeyP
         returned(monkeypatch, lambda x: x * torch.inf)
 
 
-@pytest.mark.parametrize(("scale", "noted"), [(lambda x: (x + 1) / 2, True), (lambda x: x, False)])
-def test_a_scale_of_nought_to_one_is_noted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: Callable[[Tensor], Tensor], noted: bool
-) -> None:
-    monkeypatch.setattr(Given, "change", staticmethod(scale), raising=False)
+def translated(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor], batch: int
+) -> dict[str, Any]:
+    """What a translation of three faces notes of itself; its images lie in `partial`."""
+    monkeypatch.setattr(Given, "change", staticmethod(change), raising=False)
     levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     listed = tuple(
         SimpleNamespace(id=f"{i}", modality="vis", subject="a", expression="fear", pair="") for i in range(3)
@@ -120,16 +120,62 @@ def test_a_scale_of_nought_to_one_is_noted(
     stage: Any = SimpleNamespace(
         source=SimpleNamespace(size=8), part="all", fold=None, seed=0, first=None, translator=Given(), networks=()
     )
-    (tmp_path / "partial").mkdir()
+    (folder / "partial").mkdir(parents=True)
     context: Any = SimpleNamespace(
-        unfinished=lambda _: Unfinished(tmp_path / "partial", "key", "", tmp_path / "damaged"),
-        batch=2,
+        unfinished=lambda _: Unfinished(folder / "partial", "key", "", folder / "damaged"),
+        batch=batch,
         device=torch.device("cpu"),
         progress=lambda *_: None,
         tell=pytest.fail,
     )
-    result = translating.translate_faces(stage, context)
-    assert ("as if in 0 to 1" in json.dumps(result)) == noted
+    return translating.translate_faces(stage, context)
+
+
+@pytest.mark.parametrize(("scale", "noted"), [(lambda x: (x + 1) / 2, True), (lambda x: x, False)])
+def test_a_scale_of_nought_to_one_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: Callable[[Tensor], Tensor], noted: bool
+) -> None:
+    assert ("as if in 0 to 1" in json.dumps(translated(tmp_path, monkeypatch, scale, 2))) == noted
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        MemoryError(),
+    ],
+    ids=str,
+)
+def test_a_batch_that_does_not_fit_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    sizes = []
+
+    def small(vis: Tensor) -> Tensor:
+        sizes.append(len(vis))
+        if len(vis) > 1:
+            raise error
+        return vis
+
+    translated(tmp_path / "small", monkeypatch, small, 4)
+    translated(tmp_path / "whole", monkeypatch, lambda x: x, 4)
+    assert sizes == [3, 2, 1, 1, 1]
+    small_images, whole_images = (tmp_path / which / "partial" / "images.npy" for which in ("small", "whole"))
+    assert small_images.read_bytes() == whole_images.read_bytes()
+
+
+def test_one_face_that_does_not_fit_and_other_errors_end_a_translation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(vis: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def faulty(vis: Tensor) -> Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    for name, change, batch in (("lacking", lacking, 1), ("faulty", faulty, 4)):
+        with pytest.raises(RuntimeError):
+            translated(tmp_path / name, monkeypatch, change, batch)
 
 
 @pytest.mark.parametrize(
