@@ -27,6 +27,7 @@ from nferbench.contract.translator import Batch, Divisible, FaceSpec, Group, Lea
 from nferbench.contract.values import LATER
 
 if TYPE_CHECKING:
+    from nferbench.contract.fused import fuse, load_optimiser
     from nferbench.contract.initial import load_initial
     from nferbench.contract.learning import GradientLearner
     from nferbench.contract.noise import ImageNoise, derive_seed
@@ -43,9 +44,11 @@ _WITH_TORCH = {
     "PiecewiseLoss": "piecewise",
     "derive_seed": "noise",
     "full_precision": "precision",
+    "fuse": "fused",
     "grey": "pixels",
     "hear_pushes": "pushes",
     "load_initial": "initial",
+    "load_optimiser": "fused",
     "luma": "pixels",
     "mixed_precision": "precision",
     "note_pushes": "pushes",
@@ -96,10 +99,12 @@ __all__ = [
     "__version__",
     "derive_seed",
     "full_precision",
+    "fuse",
     "grey",
     "hear_pushes",
     "hookimpl",
     "load_initial",
+    "load_optimiser",
     "luma",
     "mixed_precision",
     "note_pushes",

@@ -8,7 +8,7 @@ trained CycleGAN.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, final
@@ -122,6 +122,7 @@ class CycleGANRecipe(NetworkRecipe):
             objective.update,
             rate=lambda k: linear_decay(1 + k * self.batch_size // pairs, self.epochs - decay, decay),
             further=pools,
+            divided=lambda piece: replace(objective, piece=piece).update,
         )
 
     def updates(self, pairs: int) -> int:

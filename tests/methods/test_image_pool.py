@@ -7,6 +7,7 @@ import io
 import pytest
 import torch
 from torch import Generator, Tensor
+from unread import Unread
 
 from nferbench_methods.gan.pool import ImagePool
 
@@ -152,3 +153,37 @@ def test_a_state_stays_as_it_was_when_the_pool_moves_on():
     pool.exchange(numbered(*range(2, 30)), Generator().manual_seed(0))
     assert numbers(state["images"]) == [0, 1]
     assert set(held(pool)).isdisjoint({0, 1})
+
+
+def test_decisions_are_those_of_a_list_of_images_one_after_the_other():
+    pool, kept, rng = ImagePool(3), [], Generator()
+    for k, count in enumerate((1, 4, 5, 32)):
+        given = numbered(*range(100 * k, 100 * k + count))
+        rng.manual_seed(k)
+        old, places = torch.rand(count, generator=rng) < 0.5, torch.randint(3, (count,), generator=rng)
+        answers = []
+        for image, exchanged, place in zip(numbers(given), old.tolist(), places.tolist(), strict=True):
+            answers.append(image)
+            if len(kept) < 3:
+                kept.append(image)
+            elif exchanged:
+                answers[-1], kept[place] = kept[place], image
+        assert numbers(pool.exchange(given, rng.manual_seed(k))) == answers
+        assert held(pool) == kept
+
+
+def test_no_decision_is_read_back():
+    pool, images, rng = full(3), numbered(*range(8)), Generator()
+    with Unread():
+        pool.exchange(images, rng)
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="3 images for a pool of 2"):
+        ImagePool(2).load_state_dict(full(3).state_dict())
+
+
+def test_a_pool_can_be_emptied_by_a_state():
+    pool = full(3)
+    pool.load_state_dict(ImagePool(3).state_dict())
+    assert len(pool) == 0 and held(pool) == []

@@ -13,6 +13,7 @@ from nferbench.contract.captured import CapturedLoss
 from nferbench.contract.errors import ExhaustedError
 from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.fer import FERLearner, LabelledBatch
+from nferbench.contract.fused import fuse, load_optimiser
 from nferbench.contract.piecewise import PiecewiseLoss, share_dropout
 from nferbench.contract.translator import Batch, Learner
 
@@ -63,10 +64,7 @@ class GradientLearner(Learner, FERLearner):
         on_gpu = next(network.parameters()).is_cuda
         if on_gpu and pure and sum(parameter.numel() for parameter in network.parameters()) < CAPTURED_BELOW:
             self._captured = CapturedLoss(network, loss)
-        if on_gpu:
-            for group in optimiser.param_groups:
-                if group.get("fused", 0) is None and group.get("foreach") is None:  # left to us
-                    group["fused"] = True  # one kernel for all weights
+        fuse(optimiser)
         if ema:
             from diffusers.training_utils import EMAModel
 
@@ -121,7 +119,7 @@ class GradientLearner(Learner, FERLearner):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        load_optimiser(self._optimiser, state["optimiser"])
         if self._average is not None:
             self._average.optimization_step = state["average"]["step"]
             for mine, stored in zip(self._average.shadow_params, state["average"]["parameters"], strict=True):

@@ -20,7 +20,7 @@ from nferbench.contract.values import describe
 from nferbench.engine.artifacts import prepared_faces
 from nferbench.engine.context import Context
 from nferbench.engine.means import Means
-from nferbench.engine.placing import placed
+from nferbench.engine.placing import placed, sent
 from nferbench.engine.training import sample_order, train
 from nferbench.faces.prepared import PreparedFaces, pairs
 from nferbench.workspace.stages import TrainNetwork, key, readable
@@ -114,7 +114,7 @@ def _resident(prepared: PreparedFaces, device: torch.device) -> Callable[[np.nda
     if device.type == "cpu":
         return lambda rows: torch.from_numpy(prepared.images[rows])
     images = torch.from_numpy(np.array(prepared.images)).to(device)
-    return lambda rows: images[torch.from_numpy(rows).to(device)]
+    return lambda rows: images[sent(rows, device)]
 
 
 def _points(
@@ -123,5 +123,5 @@ def _points(
     if prepared.landmarks is None:
         return None, None
     landmarks = prepared.landmarks
-    vis_points, nir_points = (torch.from_numpy(np.array(landmarks[rows])).to(context.device) for rows in (vis, nir))
+    vis_points, nir_points = (sent(np.array(landmarks[rows]), context.device) for rows in (vis, nir))
     return vis_points, nir_points

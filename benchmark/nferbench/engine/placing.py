@@ -1,9 +1,10 @@
-"""Putting a network on a device."""
+"""Putting networks and batches on a device."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nferbench.engine.how import AS_USUAL, How
 
@@ -20,3 +21,9 @@ def placed(network: nn.Module, device: torch.device, how: How = AS_USUAL) -> nn.
     if how.compiled:
         network.compile()
     return network
+
+
+def sent(values: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on a device, without waiting until a GPU has done what it was given before."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

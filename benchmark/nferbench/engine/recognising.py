@@ -16,7 +16,7 @@ from nferbench.contract.fer import LabelledBatch
 from nferbench.contract.noise import derive_seed
 from nferbench.engine.artifacts import prepared_faces, translated_faces, write_table
 from nferbench.engine.context import EVALUATION_BATCH, Context
-from nferbench.engine.placing import placed
+from nferbench.engine.placing import placed, sent
 from nferbench.engine.training import sample_order, train
 from nferbench.faces.folds import classes_of
 from nferbench.faces.prepared import rows_of
@@ -54,7 +54,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         return placed(stage.fer.build(stage.faces.size, len(classes)), context.device, context.how)
 
     def batch_of(rows: np.ndarray) -> LabelledBatch:
-        index = torch.from_numpy(rows).to(context.device)
+        index = sent(rows, context.device)
         return LabelledBatch(pixels.to_float(pool[index]), labels[index])
 
     updates = stage.fer.updates(len(labels))

@@ -22,7 +22,7 @@ def at_least_two(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def luminance(images: Tensor) -> Tensor:
     """Colour (B, 3, H, W) to its luminance (B, 1, H, W), so that a tint tells a recogniser nothing."""
-    return (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    return (images * _channels(_LUMA, images)).sum(dim=1, keepdim=True)
 
 
 def resized(images: Tensor, side: int) -> Tensor:
@@ -103,8 +103,12 @@ def erased(
 
 def imagenet_normalised(images: Tensor) -> Tensor:
     """[-1, 1] with one or three channels to three channels in the units of networks trained on ImageNet."""
-    mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (_IMAGENET_MEAN, _IMAGENET_STD))
-    return ((images + 1) / 2 - mean) / std
+    return ((images + 1) / 2 - _channels(_IMAGENET_MEAN, images)) / _channels(_IMAGENET_STD, images)
+
+
+def _channels(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    """A constant for each channel, (1, 3, 1, 1), filled where it is needed: a GPU would wait for a copy."""
+    return torch.cat([like.new_full((1, 1, 1, 1), value) for value in values], dim=1)
 
 
 def _uniform(rng: Generator, like: Tensor, count: int, low: float = 0.0, high: float = 1.0) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from torch import Tensor, nn
 
 from nferbench.contract.errors import UsageError
+from nferbench.contract.precision import mixed_precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,16 @@ class SmallCNN(nn.Module):
         """Class scores (B, classes) of grey faces (B, 1, H, W) in [-1, 1]."""
         scores: Tensor = self.classifier(self.features(images))
         return scores
+
+
+def training_scores(network: nn.Module, images: Tensor) -> Tensor:
+    """Class scores (B, classes) of images, of their dtype, for a loss; a GPU computes them in bfloat16.
+
+    Not for testing: scores that bfloat16 makes equal would be decided by the order of the classes.
+    """
+    with mixed_precision(images.device):
+        scores: Tensor = network(images)
+    return scores.to(images.dtype)
 
 
 def resnet18(classes: int, stem: str, state: Mapping[str, Tensor] | None, source: str) -> nn.Module:

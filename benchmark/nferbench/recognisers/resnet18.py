@@ -62,12 +62,13 @@ class ResNet18(FERModel):
 
         from nferbench.contract.learning import GradientLearner
         from nferbench.recognisers.augment import at_least_two, erased, imagenet_normalised, jittered, random_view
+        from nferbench.recognisers.networks import training_scores
 
         def loss(batch: LabelledBatch, rng: Generator) -> dict[str, Tensor]:
             faces, labels = at_least_two(self._channels(batch.images), batch.labels)
             faces = random_view(faces, self.input_size, rng, window=(CROP, CROP), shift=1 - CROP, degrees=self.rotation)
             faces = imagenet_normalised(jittered(faces, rng, strength=self.jitter))
-            scores = network(erased(faces, rng, p=self.erasing))
+            scores = training_scores(network, erased(faces, rng, p=self.erasing))
             return {"cross_entropy": cross_entropy(scores, labels, label_smoothing=self.label_smoothing)}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)

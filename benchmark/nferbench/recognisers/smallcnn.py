@@ -51,6 +51,7 @@ class SmallCNN(FERModel):
 
         from nferbench.contract.learning import GradientLearner
         from nferbench.recognisers.augment import at_least_two, jittered, luminance, random_view
+        from nferbench.recognisers.networks import training_scores
 
         updates = self.updates(samples)
 
@@ -58,7 +59,8 @@ class SmallCNN(FERModel):
             faces, labels = at_least_two(luminance(batch.images), batch.labels)
             window = (1 - self.zoom, 1 + self.zoom)
             faces = random_view(faces, faces.shape[-1], rng, window=window, shift=self.shift, degrees=self.rotation)
-            return {"cross_entropy": cross_entropy(network(jittered(faces, rng, strength=self.jitter)), labels)}
+            scores = training_scores(network, jittered(faces, rng, strength=self.jitter))
+            return {"cross_entropy": cross_entropy(scores, labels)}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
         return GradientLearner(network, optimiser, loss, rate=lambda k: (1 + cos(pi * k / updates)) / 2)

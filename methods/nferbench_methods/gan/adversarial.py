@@ -9,7 +9,7 @@ from typing import Any, Protocol, final
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from nferbench import Batch, Learner
+from nferbench import Batch, Learner, fuse, load_optimiser
 
 Update = Callable[[Batch, Generator], Mapping[str, Tensor]]
 
@@ -35,6 +35,8 @@ class AdversarialLearner(Learner):
         update: one update of both sides: (batch, rng) to the losses by name, detached 0-d tensors.
         rate: learning rate of update k (0-based) as a multiple of each optimiser's initial one.
         further: what else changes from update to update (pools of images), by name.
+        divided: rows a piece to an update that does the same in pieces, where this can be done without changing it:
+            no part may normalise over a batch or move at a forward. The learner is `nferbench.Divisible` only then.
     """
 
     def __init__(
@@ -45,12 +47,22 @@ class AdversarialLearner(Learner):
         *,
         rate: Callable[[int], float],
         further: Mapping[str, Stateful] = MappingProxyType({}),
+        divided: Callable[[int], Update] | None = None,
     ) -> None:
         self._networks = networks
         self._optimisers = optimisers
         self._update = update
         self._rate = rate
         self._stateful: dict[str, Stateful] = {**networks, **optimisers, **further}
+        for optimiser in optimisers.values():
+            fuse(optimiser)
+        if divided is not None:
+
+            def divide(piece: int) -> bool:
+                self._update = divided(piece)
+                return True
+
+            self.divide = divide
         # Kept apart from the optimisers, whose groups hold the rate of the last update and come back with a checkpoint.
         self._base_rates = {
             name: [group["lr"] for group in optimiser.param_groups] for name, optimiser in optimisers.items()
@@ -69,7 +81,10 @@ class AdversarialLearner(Learner):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, part in self._stateful.items():
-            part.load_state_dict(state[name])
+            if name in self._optimisers:
+                load_optimiser(self._optimisers[name], state[name])
+            else:
+                part.load_state_dict(state[name])
 
     def networks(self) -> Mapping[str, nn.Module]:
         return self._networks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -39,23 +39,51 @@ class CycleGANObjective:
     jitter_ratio: float  # enlarged side / side of the random crops; 1 only flips
     tie_grey: bool  # average and replicate the channels of whatever G gives, before anything sees it
     grey_source: bool  # train on the luma of the VIS faces
+    piece: int = 0  # rows of a batch that are computed at a time, which changes rounding alone; 0 takes all
 
     def update(self, batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
         """Take one step of the generators, then one of the discriminators; `rng` moves faces and exchanges fakes."""
         # Two draws: moved alike, faces that happen to be partners would betray how they lie on each other.
         v = jitter(luma(batch.vis) if self.grey_source else batch.vis, rng, self.jitter_ratio)
         n = jitter(batch.nir, rng, self.jitter_ratio)
-        fake_n, fake_v = self._to_nir(v), self.inverse(n)
-        losses = self.update_generators(v, n, fake_v, fake_n)
+        losses, fake_v, fake_n = self.update_generators(v, n)
         # The discriminators learn from the fakes that were made before the generators moved.
         return losses | self.update_discriminators(
             v, n, self.vis_pool.exchange(fake_v, rng), self.nir_pool.exchange(fake_n, rng)
         )
 
-    def update_generators(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:
-        """Take one step of G and F together on their joint objective, against frozen discriminators."""
+    def update_generators(self, v: Tensor, n: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Take one step of G and F together on their joint objective, against frozen discriminators.
+
+        Returns:
+            The losses, and F(n) and G(v) as they were before the step, without graphs.
+        """
         self.nir_discriminator.requires_grad_(False)
         self.vis_discriminator.requires_grad_(False)
+        self.generator_optimiser.zero_grad(set_to_none=True)
+        shares, fakes = [], []
+        for v_i, n_i in self._pieces(v, n):
+            fake_n, fake_v = self._to_nir(v_i), self.inverse(n_i)
+            losses = self._generator_losses(v_i, n_i, fake_v, fake_n)
+            shares.append(_descended(losses, len(v_i) / len(v)))
+            fakes.append((fake_v.detach(), fake_n.detach()))
+        self.generator_optimiser.step()
+        every_v, every_n = zip(*fakes, strict=True)
+        return _summed(shares), torch.cat(every_v), torch.cat(every_n)
+
+    def update_discriminators(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:
+        """Take one step of D_N and D_V together; each is shown one image at a time, never its source."""
+        self.nir_discriminator.requires_grad_(True)
+        self.vis_discriminator.requires_grad_(True)
+        self.discriminator_optimiser.zero_grad(set_to_none=True)
+        shares = [
+            _descended(self._discriminator_losses(*rows), len(rows[0]) / len(v))
+            for rows in self._pieces(v, n, fake_v.detach(), fake_n.detach())
+        ]
+        self.discriminator_optimiser.step()
+        return _summed(shares)
+
+    def _generator_losses(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:
         losses = {
             "adversarial_nir": least_squares(self.nir_discriminator(fake_n), 1.0),
             "adversarial_vis": least_squares(self.vis_discriminator(fake_v), 1.0),
@@ -67,26 +95,32 @@ class CycleGANObjective:
             # Each generator gets what is already in its target domain; v against G(v)'s partner would be supervision.
             losses["identity_nir"] = weight * l1_loss(self._to_nir(n), n)
             losses["identity_vis"] = weight * l1_loss(self.inverse(v), v)
-        self.generator_optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        self.generator_optimiser.step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        return losses
 
-    def update_discriminators(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:
-        """Take one step of D_N and D_V together; each is shown one image at a time, never its source."""
+    def _discriminator_losses(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:
         losses = {}
         for name, discriminator, real, fake in (
             ("discriminator_nir", self.nir_discriminator, n, fake_n),
             ("discriminator_vis", self.vis_discriminator, v, fake_v),
         ):
-            discriminator.requires_grad_(True)
-            to_real, to_fake = least_squares(discriminator(real), 1.0), least_squares(discriminator(fake.detach()), 0.0)
+            to_real, to_fake = least_squares(discriminator(real), 1.0), least_squares(discriminator(fake), 0.0)
             losses[name] = 0.5 * (to_real + to_fake)  # the half slows it relative to its generator
-        self.discriminator_optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        self.discriminator_optimiser.step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        return losses
+
+    def _pieces(self, *images: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """The same rows of several batches, a piece at a time."""
+        return zip(*(torch.split(each, self.piece or len(each)) for each in images), strict=True)
 
     def _to_nir(self, x: Tensor) -> Tensor:
         y: Tensor = self.generator(x)
         return grey(y) if self.tie_grey else y
+
+
+def _descended(losses: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Add the gradients of a piece to those of the pieces before it; its part of each loss of the batch, detached."""
+    torch.autograd.backward(share * torch.stack(list(losses.values())).sum())
+    return {name: share * loss.detach() for name, loss in losses.items()}
+
+
+def _summed(shares: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([share[name] for share in shares]).sum() for name in shares[0]}

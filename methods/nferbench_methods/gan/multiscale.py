@@ -10,7 +10,9 @@ from typing import NamedTuple, final
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
-from torch.nn.utils import spectral_norm
+
+from nferbench import mixed_precision
+from nferbench_methods.gan.spectral import spectral_norm
 
 
 class Judgement(NamedTuple):
@@ -45,12 +47,14 @@ class PatchJudge(nn.Module):
         self.score = nn.Conv2d(8 * width, 1, 4, padding=2)
 
     def forward(self, x: Tensor) -> Judgement:
-        """Stacked source and target (B, in_channels, H, W) to four activations and a map of scores."""
+        """Stacked source and target (B, in_channels, H, W) to four activations and a map of scores, of their dtype."""
         activations = []
-        for layer in self.layers:
-            x = layer(x)
-            activations.append(x)
-        return Judgement(tuple(activations), self.score(x))
+        with mixed_precision(x.device):
+            h = x
+            for layer in self.layers:
+                h = layer(h)
+                activations.append(h.to(x.dtype))
+        return Judgement(tuple(activations), self.score(activations[-1]))
 
 
 @final

@@ -13,6 +13,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
+from nferbench import mixed_precision
+
 SMALLEST_JUDGED = 24  # px; below it the patch discriminator has no logit left
 
 
@@ -66,15 +68,21 @@ class UNetGenerator(nn.Module):
             self.decoder.append(nn.Sequential(*up))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, in_channels, H, W) in [-1, 1] to (B, out_channels, H, W) in [-1, 1]."""
+        """Images (B, in_channels, H, W) in [-1, 1] to (B, out_channels, H, W) in [-1, 1], of the same dtype."""
         skips: list[Tensor] = []
-        for down in self.encoder:
-            x = down(x)
-            skips.append(x)
-        x = self.decoder[-1](skips.pop())
-        for up in reversed(self.decoder[:-1]):
-            x = up(torch.cat([skips.pop(), x], dim=1))
-        return x
+        outermost, *inner = self.decoder
+        with mixed_precision(x.device):
+            h = x
+            for down in self.encoder:
+                h = down(h)
+                skips.append(h)
+            h = inner.pop()(skips.pop())
+            for up in reversed(inner):
+                h = up(torch.cat([skips.pop(), h], dim=1))
+            h = torch.cat([skips.pop(), h], dim=1)
+        # The last layer makes the image, of which bfloat16 would keep 8 bits before tanh.
+        out: Tensor = outermost(h.to(x.dtype))
+        return out
 
 
 @final
@@ -101,8 +109,13 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, in_channels, H, W) in [-1, 1] to logits (B, 1, H/8 - 2, W/8 - 2); no sigmoid."""
-        logits: Tensor = self.layers(x)
+        """Images (B, in_channels, H, W) in [-1, 1] to logits (B, 1, H/8 - 2, W/8 - 2) of the same dtype; no sigmoid."""
+        *layers, last = self.layers
+        with mixed_precision(x.device):
+            h = x
+            for layer in layers:
+                h = layer(h)
+        logits: Tensor = last(h.to(x.dtype))
         return logits
 
 

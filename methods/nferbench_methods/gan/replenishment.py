@@ -12,8 +12,9 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
-from torch.nn.utils import spectral_norm
 
+from nferbench import mixed_precision
+from nferbench_methods.gan.spectral import spectral_norm
 from nferbench_methods.gan.suppression import SuppressionEncoder, pyramid_channels
 
 Normalisation = Literal["batch", "instance"]
@@ -119,16 +120,18 @@ class HiFaceGenerator(nn.Module):
         self.output = nn.Conv2d(before, 3, 3, padding=1)
 
     def forward(self, u: Tensor) -> Tensor:
-        """Images (B, 3, S, S) in [0, 1] to images of the same shape in [-1, 1], trained to lie in [0, 1]."""
-        coarsest, coarse, *finer = self.encoder(u)
-        # The decoder starts from pixels, every stride-th of a row and column, and not from the deepest features.
-        state = self.head(self.seed(u[..., :: self.stride, :: self.stride]), coarsest)
-        state = doubled(state)
-        for block in self.middle:
-            state = block(state, coarse)
-        for block, f in zip(self.up, finer, strict=True):
-            state = block(doubled(state), f)
-        return torch.tanh(self.output(leaky_relu(state, SLOPE)))
+        """Images (B, 3, S, S) in [0, 1] to images of the same shape and dtype in [-1, 1], trained to lie in [0, 1]."""
+        with mixed_precision(u.device):
+            coarsest, coarse, *finer = self.encoder(u)
+            # The decoder starts from pixels, every stride-th of a row and column, and not from the deepest features.
+            state = self.head(self.seed(u[..., :: self.stride, :: self.stride]), coarsest)
+            state = doubled(state)
+            for block in self.middle:
+                state = block(state, coarse)
+            for block, f in zip(self.up, finer, strict=True):
+                state = block(doubled(state), f)
+        # The last layer makes the image, of which bfloat16 would keep 8 bits before tanh.
+        return torch.tanh(self.output(leaky_relu(state.to(u.dtype), SLOPE)))
 
 
 def doubled(x: Tensor) -> Tensor:

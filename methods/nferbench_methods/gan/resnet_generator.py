@@ -12,6 +12,8 @@ from typing import final
 
 from torch import Tensor, nn
 
+from nferbench import mixed_precision
+
 
 @final
 class ResidualBlock(nn.Module):
@@ -73,11 +75,17 @@ class ResnetGenerator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, in_channels, H, W) in [-1, 1] to (B, out_channels, H, W) in [-1, 1].
+        """Images (B, in_channels, H, W) in [-1, 1] to (B, out_channels, H, W) in [-1, 1], of the same dtype.
 
         H and W are multiples of 4 and at least 8; others would come back rounded up, or fail.
         """
-        out: Tensor = self.layers(x)
+        *layers, last, tanh = self.layers
+        with mixed_precision(x.device):
+            h = x
+            for layer in layers:
+                h = layer(h)
+        # The last layer makes the image, of which bfloat16 would keep 8 bits before tanh.
+        out: Tensor = tanh(last(h.to(x.dtype)))
         return out
 
 

@@ -40,7 +40,11 @@ class LocalImportancePooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, C, ceil(H/2), ceil(W/2)), each value between the extremes of its window."""
-        weight = torch.exp(LARGEST * self.importance(x))
+        convolution, norm, sigmoid = self.importance
+        # bfloat16 would be off by a twentieth in an exponent of 12, and so in the weight.
+        importance = convolution(x)
+        importance = importance.to(torch.promote_types(importance.dtype, torch.float32))
+        weight = torch.exp(LARGEST * sigmoid(norm(importance)))
         # Zero padding adds nothing to either sum, so a window at the border averages its valid pixels only.
         weighted = avg_pool2d(x * weight, 3, stride=2, padding=1)
         return weighted / avg_pool2d(weight, 3, stride=2, padding=1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torchvision.models import vgg19
 
-from nferbench import weights
+from nferbench import mixed_precision, weights
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 
@@ -49,13 +49,15 @@ class VGG19Features(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) to the five maps, finest first: 64, 128, 256, 512, 512 channels at 1, 1/2 .. 1/16 size.
 
-        No ImageNet mean or deviation is applied; the sides must be at least 16.
+        No ImageNet mean or deviation is applied; the sides must be at least 16. The maps have the dtype of the images.
         """
         taps = []
-        for place, layer in enumerate(self.layers):
-            images = layer(images)
-            if place in TAPS:
-                taps.append(images)
+        with mixed_precision(images.device):
+            h = images
+            for place, layer in enumerate(self.layers):
+                h = layer(h)
+                if place in TAPS:
+                    taps.append(h.to(images.dtype))
         return taps
 
 

@@ -17,8 +17,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torchvision.transforms.functional import normalize, rgb_to_grayscale
+from unread import Unread
 
 from nferbench import FERLearner, FERModel, LabelledBatch, UsageError
+from nferbench.contract import precision
 from nferbench.engine.training import sample_order
 from nferbench.recognisers import resnet18, smallcnn
 from nferbench.recognisers.augment import (
@@ -385,3 +387,38 @@ def test_all_chance_in_a_view_comes_from_the_generator_that_is_handed_in() -> No
 
     assert torch.equal(views(1, 1), views(1, 2))
     assert not torch.equal(views(1, 1), views(2, 1))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+@pytest.mark.parametrize("count", [1, 4])
+def test_an_update_neither_reads_back_nor_copies_constants(model: FERModel, count: int) -> None:
+    learner = model.learner(model.build(32, CLASSES).to("meta"), 24)
+    for group in learner._optimiser.param_groups:
+        group["fused"] = False  # not on a device that holds no values
+    data = LabelledBatch(noise(count, 32).to("meta"), torch.arange(count).to("meta"))
+    learner.step(data, generator(), 0)  # makes the optimiser's state
+    with Unread(host=True):
+        losses = learner.step(data, generator(), 1)
+    assert all(loss.is_meta for loss in losses.values())
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_it_is_trained_in_bfloat16_and_tested_in_float32_where_a_gpu_would(
+    model: FERModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = drawn_faces(8, 32, seed=0)
+    _, plain = built(model, 32, 8)
+    expected = steps(plain, data, 8, range(2))
+    monkeypatch.setattr(precision, "precision_on", lambda device: "bf16")
+    network, learner = built(model, 32, 8)
+    computed: list[torch.dtype] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(lambda module, args, out: computed.append(out.dtype))
+    losses = steps(learner, data, 8, range(2))
+    assert set(computed) == {torch.bfloat16}
+    assert losses == pytest.approx(expected, rel=0.05) and losses != expected
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    computed.clear()
+    assert model.logits(network.eval(), data.images).dtype == torch.float32
+    assert set(computed) == {torch.float32}
