@@ -17,6 +17,12 @@ Update = Callable[[Batch, Generator], Mapping[str, Tensor]]
 class Stateful(Protocol):
     """What a checkpoint can hold and give back."""
 
+    def divide(self, piece: int) -> bool:
+        if self._divided is None:
+            return False
+        self._update = self._divided(piece)
+        return True
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> object: ...
@@ -36,7 +42,7 @@ class AdversarialLearner(Learner):
         rate: learning rate of update k (0-based) as a multiple of each optimiser's initial one.
         further: what else changes from update to update (pools of images), by name.
         divided: rows a piece to an update that does the same in pieces, where this can be done without changing it:
-            no part may normalise over a batch or move at a forward. The learner is `nferbench.Divisible` only then.
+            no part may normalise over a batch or move at a forward.
     """
 
     def __init__(
@@ -53,16 +59,10 @@ class AdversarialLearner(Learner):
         self._optimisers = optimisers
         self._update = update
         self._rate = rate
+        self._divided = divided
         self._stateful: dict[str, Stateful] = {**networks, **optimisers, **further}
         for optimiser in optimisers.values():
             fuse(optimiser)
-        if divided is not None:
-
-            def divide(piece: int) -> bool:
-                self._update = divided(piece)
-                return True
-
-            self.divide = divide
         # Kept apart from the optimisers, whose groups hold the rate of the last update and come back with a checkpoint.
         self._base_rates = {
             name: [group["lr"] for group in optimiser.param_groups] for name, optimiser in optimisers.items()
@@ -75,6 +75,12 @@ class AdversarialLearner(Learner):
             for group, base in zip(optimiser.param_groups, self._base_rates[name], strict=True):
                 group["lr"] = base * self._rate(k)
         return self._update(batch, rng)
+
+    def divide(self, piece: int) -> bool:
+        if self._divided is None:
+            return False
+        self._update = self._divided(piece)
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self._stateful.items()}
