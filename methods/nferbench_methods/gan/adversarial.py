@@ -17,12 +17,6 @@ Update = Callable[[Batch, Generator], Mapping[str, Tensor]]
 class Stateful(Protocol):
     """What a checkpoint can hold and give back."""
 
-    def divide(self, piece: int) -> bool:
-        if self._divided is None:
-            return False
-        self._update = self._divided(piece)
-        return True
-
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> object: ...
