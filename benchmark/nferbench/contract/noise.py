@@ -22,7 +22,8 @@ class ImageNoise:
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
         self.seeds = tuple(seeds)
         self.device = torch.device(device)
-        self._generators = [torch.Generator(self.device).manual_seed(seed) for seed in self.seeds]
+        drawing = torch.device("cpu") if self.device.type == "meta" else self.device  # `meta` has no generators
+        self._generators = [torch.Generator(drawing).manual_seed(seed) for seed in self.seeds]
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -30,6 +31,8 @@ class ImageNoise:
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers of shape (B, *shape), float32; row i comes from the stream of image i."""
         out = torch.empty(len(self), *shape, device=self.device)
+        if self.device.type == "meta":
+            return out
         for row, generator in zip(out, self._generators, strict=True):
             row.normal_(generator=generator)
         return out

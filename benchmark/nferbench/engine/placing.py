@@ -16,7 +16,7 @@ def placed(network: nn.Module, device: torch.device, how: How = AS_USUAL) -> nn.
     feature map there, 1.4 times the time of an update of the published score network.
     """
     network.to(device)
-    if device.type == "cuda":
+    if device.type in ("cuda", "meta"):  # `meta` stands for a GPU
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if how.compiled:
         network.compile()

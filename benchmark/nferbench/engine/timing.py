@@ -229,17 +229,17 @@ class Clocked(nn.Module):
                 _synchronise(self._device)
                 self.stopped = time.perf_counter()
             source = args[0]
-            return _each(self._answer, lambda x: x + 0 * source.sum() if source.requires_grad else x)
+            return each_tensor(self._answer, lambda x: x + 0 * source.sum() if source.requires_grad else x)
         self.real += 1
         answer = self.network(*args, **kwargs)
-        self._answer = _each(answer, Tensor.detach)
+        self._answer = each_tensor(answer, Tensor.detach)
         return answer
 
 
-def _each(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def each_tensor(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """What a network answered, one tensor or several, with each tensor changed."""
     if isinstance(answer, tuple):
-        return tuple(_each(part, change) for part in answer)
+        return tuple(each_tensor(part, change) for part in answer)
     return change(answer) if isinstance(answer, Tensor) else answer
 
 
