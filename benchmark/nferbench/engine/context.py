@@ -27,6 +27,7 @@ class Context:
     batch: int  # images translated at a time; halved when the device runs out of memory
     checkpoint_seconds: float = 30.0
     how: How = AS_USUAL
+    sharing: int = 1  # workers on the device, this one included
     progress: Callable[[int, int], None] = lambda done, total: None
     tell: Callable[[str], None] = print  # a line on what a user should know
 

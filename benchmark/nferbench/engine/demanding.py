@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import torch
 
 from nferbench.contract.errors import NferbenchError
-from nferbench.engine.choosing import chosen
+from nferbench.engine.affording import afforded
 from nferbench.engine.how import How, settle
-from nferbench.engine.means import Means
-from nferbench.engine.rehearsing import Rehearsed, Training, rehearsed_recogniser, rehearsed_translation
+from nferbench.engine.rehearsing import Training, rehearsed_recogniser, rehearsed_translation
 from nferbench.planning.cards import Card
 from nferbench.planning.demands import Demand, Item
 from nferbench.workspace.stages import Recognise, TrainNetwork, Translate
@@ -56,18 +54,7 @@ def _demand(item: Item, card: Card, how: How, batch: int) -> Demand:
 def _training(stage: TrainNetwork, room: float, resident: int, piece: int | None) -> Demand:
     training = Training(stage.recipe, stage.faces.spec())
     batch = stage.recipe.batch_size
-
-    @cache
-    def update(means: Means) -> Rehearsed:
-        return training.update(batch, means)
-
-    def peak(means: Means) -> float:
-        if means.piece < batch and (about := training.estimate(means)) > room:
-            return about
-        return update(means).peak
-
-    means = chosen(batch, room, peak, divisible=training.divisible, recomputable=training.recomputable, piece=piece)
-    took = update(means)
+    means, took = afforded(training, batch, room, piece)
     lacks = _lacks(took.peak - room, "a smaller batch_size or network")
     held = took.peak + resident
     return Demand(training.parameters, batch, means.piece, means.recompute, held, took.bf16, took.float32, lacks)

@@ -1,4 +1,4 @@
-"""Putting networks and batches on a device."""
+"""Putting networks and batches on a device, and what it is called."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def sent(values: np.ndarray, device: torch.device) -> Tensor:
     """An array as a tensor on a device, without waiting until a GPU has done what it was given before."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def device_name(device: torch.device) -> str:
+    """The hardware a time was measured on."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

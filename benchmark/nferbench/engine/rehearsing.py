@@ -14,7 +14,7 @@ from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe, Translator
 from nferbench.engine.means import Means, given
 from nferbench.engine.placing import placed
-from nferbench.engine.timing import each_tensor, skeleton
+from nferbench.engine.skeletons import each_tensor, skeleton
 from nferbench.engine.tracing import META, Ledger, following
 
 SAMPLES = 1000  # of a training set; how many there are changes no update

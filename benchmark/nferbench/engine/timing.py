@@ -6,7 +6,7 @@ Runs in a process of its own (`preflight`), so that the command line never loads
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,14 @@ from nferbench.contract import pixels
 from nferbench.contract.errors import NferbenchError
 from nferbench.contract.fer import LabelledBatch
 from nferbench.contract.noise import ImageNoise
-from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe
+from nferbench.contract.translator import Batch, NetworkRecipe
 from nferbench.datasets.detected import Detected
-from nferbench.engine.execute import device_name
 from nferbench.engine.how import settle
 from nferbench.engine.lost import lost_device
 from nferbench.engine.means import Means, given
-from nferbench.engine.placing import placed
+from nferbench.engine.placing import device_name, placed
 from nferbench.engine.scoring import pixel_scores
+from nferbench.engine.skeletons import each_tensor, skeleton
 from nferbench.engine.translating import build
 from nferbench.engine.worker import Setup
 from nferbench.faces.crops import crop_named
@@ -116,24 +116,6 @@ def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterato
         except Exception as error:  # whatever a plugin raises: its stage will raise it again, and be told of then
             if lost_device(error):  # nothing more can be timed in this process
                 return
-
-
-def skeleton(recipe: NetworkRecipe, spec: FaceSpec) -> nn.Module:
-    """A network without memory for its weights, for counting; with memory where it cannot do without."""
-    try:
-        with torch.device("meta"):
-            return recipe.build(spec)
-    except NferbenchError:
-        raise
-    except Exception:
-        return build(recipe, spec)
-
-
-def parameters(recipe: NetworkRecipe, spec: FaceSpec) -> dict[str, int]:
-    """Parameter counts of every network that a training of the recipe involves, by name."""
-    with torch.device("meta"):
-        networks = recipe.learner(skeleton(recipe, spec), spec, 100).networks()
-    return {name: sum(parameter.numel() for parameter in network.parameters()) for name, network in networks.items()}
 
 
 def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float:
@@ -234,13 +216,6 @@ class Clocked(nn.Module):
         answer = self.network(*args, **kwargs)
         self._answer = each_tensor(answer, Tensor.detach)
         return answer
-
-
-def each_tensor(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """What a network answered, one tensor or several, with each tensor changed."""
-    if isinstance(answer, tuple):
-        return tuple(each_tensor(part, change) for part in answer)
-    return change(answer) if isinstance(answer, Tensor) else answer
 
 
 def _score_seconds(stage: ScoreTranslation, device: torch.device) -> float:

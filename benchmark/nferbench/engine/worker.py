@@ -115,6 +115,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         setup.batch,
         setup.checkpoint_seconds,
         setup.how,
+        setup.sharing,
         progress,
         tell=lambda text: connection.send(Told(text)),
     )
