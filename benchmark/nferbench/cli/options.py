@@ -63,7 +63,12 @@ class RunOptions:
         "auto"
     )
     jobs: Jobs = None
-    batch: Annotated[int, typer.Option(min=1, help="Images translated at a time; changes no result.")] = 32
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Images translated at a time, which changes no result; default 32, on a GPU what fits."
+        ),
+    ] = None
 
 
 def taking_run_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -76,7 +76,9 @@ def settled(request: Request, plugin: Sequence[str]) -> tuple[Settings, Plugins]
     return settings, plugins
 
 
-def setup_of(store: Store, roots: Mapping[PrepareFaces, Path], plugins: Plugins, device: str, batch: int) -> Setup:
+def setup_of(
+    store: Store, roots: Mapping[PrepareFaces, Path], plugins: Plugins, device: str, batch: int | None
+) -> Setup:
     """What workers have to know."""
     from nferbench.engine.worker import Setup
     from nferbench.workspace.stages import key

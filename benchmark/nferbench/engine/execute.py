@@ -40,7 +40,12 @@ def execute(stage: Stage, context: Context) -> Entry:
             "units": result["units"],
             "resumed": resumed,
         }
-        made_with = {"torch": torch.__version__, "device": device_name(context.device), "code": code_of(stage)}
+        made_with = {
+            "torch": torch.__version__,
+            "device": device_name(context.device),
+            "code": code_of(stage),
+            **result.pop("made_with", {}),
+        }
         return context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
 
 

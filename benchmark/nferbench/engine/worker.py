@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from nferbench.contract.errors import DataError, DivergedError, NferbenchError
+from nferbench.contract.translator import Translator
 from nferbench.workspace.locks import HeldError
-from nferbench.workspace.stages import Stage
+from nferbench.workspace.stages import Stage, Translate
 from nferbench.workspace.store import Store
 
 CPU_MEMORY = "DefaultCPUAllocator"  # in the message of torch's RuntimeError where a CPU has no memory left
@@ -34,7 +35,7 @@ class Setup:
     roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
     plugin_files: tuple[str, ...]
     device: str  # "cpu" or "cuda"
-    batch: int
+    batch: int | None  # images translated at a time; None: as many as the device has memory for
     checkpoint_seconds: float
 
 
@@ -75,6 +76,7 @@ def serve(connection: Connection, setup: Setup) -> None:
 
     torch.set_num_threads(1)  # the same sums in the same order with any number of workers
     torch.backends.cudnn.benchmark = setup.device == "cuda"
+    fitting: dict[tuple[Translator, int], int] = {}
     while True:
         try:
             task = connection.recv()
@@ -82,10 +84,12 @@ def serve(connection: Connection, setup: Setup) -> None:
             return
         if task is None:
             return
-        connection.send(_attempt(task, setup, connection, torch.device(setup.device)))
+        connection.send(_attempt(task, setup, connection, torch.device(setup.device), fitting))
 
 
-def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> Finished:
+def _attempt(
+    task: Stage, setup: Setup, connection: Connection, device: Any, fitting: dict[tuple[Translator, int], int]
+) -> Finished:
     import torch
 
     from nferbench.engine.context import Context
@@ -109,6 +113,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         setup.checkpoint_seconds,
         progress,
         tell=lambda text: connection.send(Told(text)),
+        fitting=fitting,
     )
     began = time.monotonic()
     try:
@@ -117,7 +122,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
     except HeldError as error:
         return Finished("held", str(error))
     except (torch.OutOfMemoryError, MemoryError) as error:
-        return _failed(store, task, _out_of_memory(error, device.type))
+        return _failed(store, task, _out_of_memory(error, device.type, task))
     except DivergedError as error:
         store.discard(task)  # its checkpoint leads to the same place
         return _failed(store, task, Finished("diverged", str(error)))
@@ -130,12 +135,16 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         return _failed(store, task, Finished("failed", reason))
     except Exception as error:  # whatever a plugin raises costs this stage only
         lacked = isinstance(error, RuntimeError) and CPU_MEMORY in str(error)
-        return _failed(store, task, _out_of_memory(error, "cpu") if lacked else _bug(error))
+        return _failed(store, task, _out_of_memory(error, "cpu", task) if lacked else _bug(error))
 
 
-def _out_of_memory(error: Exception, device: str) -> Finished:
-    reason = f"out of memory on {device}: {_first_line(error)}; lower --batch, --jobs or the batch_size of the network"
-    return Finished("out-of-memory", reason)
+def _out_of_memory(error: Exception, device: str, task: Stage) -> Finished:
+    from nferbench.contract.exhausted import out_of_memory
+
+    helps = "lower --batch, --jobs or the batch_size of the network"
+    if isinstance(task, Translate) and out_of_memory(error):  # fewer at a time have been tried
+        helps = "not even one face fits; lower --jobs, free memory, or take a smaller size or --preset"
+    return Finished("out-of-memory", f"out of memory on {device}: {_first_line(error)}; {helps}")
 
 
 def _bug(error: Exception) -> Finished:

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 LARGE, SMALL = 4, 16  # images that a CPU evaluates at a time; small ones keep it busy only if they are more
 LARGEST_SMALL = 8192  # numbers in a small image: 32 px with a condition beside it has 6144
-COMPARED = 4096  # equal numbers after which two ways of computing count as the same
+COMPARED = 1024  # equal numbers after which two ways of computing count as the same
 
 # Operations that add up or approximate, with how many of their first arguments have a row an image. All others that the
 # networks here use are copies, or sums and products of two numbers, which are rounded alike in any batch.
@@ -92,12 +92,13 @@ class _AsIfFull(TorchFunctionMode):
         named = tuple((name, _form(value)) for name, value in kwargs.items())
         call = _Call(func, tuple(map(_form, args)), named, traced, torch.get_num_threads())
         enough = _enough(call, self._present, self._size)
-        return _resized(func(*(_resized(rows, enough) for rows in args[:first]), *args[first:], **kwargs), self._present)
+        filled = (_resized(rows, enough) for rows in args[:first])
+        return _resized(func(*filled, *args[first:], **kwargs), self._present)
 
 
 @cache
 def _enough(call: _Call, present: int, size: int) -> int:
-    """To how many rows, from `present` to `size`, rows must be filled up to get the bits that they have among `size`."""
+    """How many rows, from `present` to `size`, give those that are present the bits that they have among `size`."""
     return next((count for count in range(present, size) if _alike(call, present, count, size)), size)
 
 
@@ -131,7 +132,7 @@ def _outcome(
     result = _resized(call.func(*filled, *others, **named), len(rows[0]))
     gradients: list[Tensor] = []
     for order in permutations(range(1, result.ndim)) if call.traced else ():
-        slope = result.detach().permute(0, *order).contiguous().permute(0, *(order.index(i) + 1 for i in range(1, result.ndim)))
+        slope = torch.empty_permuted(result.shape, (0, *order), dtype=result.dtype).copy_(result.detach())
         gradients += torch.autograd.grad(result, rows, slope, retain_graph=True)
     return [result.detach(), *gradients]
 
@@ -172,8 +173,12 @@ def _of_rows(form: _Form, count: int) -> _Form:
     shape, steps = (count, *form.shape[1:]), form.stride[1:]
     if any(n > 1 and step == 0 for n, step in zip(shape[1:], steps, strict=True)):
         steps = torch.empty(shape, device="meta").stride()[1:]
-    span = 1 + sum((n - 1) * step for n, step in zip(shape[1:], steps, strict=True))
-    return _Form(shape, (max(form.stride[0], span), *steps), form.dtype)
+    return _Form(shape, (max(form.stride[0], _span(shape[1:], steps)), *steps), form.dtype)
+
+
+def _span(shape: Sequence[int], stride: Sequence[int]) -> int:
+    """Numbers from the first to the last of a tensor in memory."""
+    return 1 + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
 
 
 def _form(arg: Any) -> Any:
@@ -183,4 +188,4 @@ def _form(arg: Any) -> Any:
 def _drawn(arg: Any, rng: Generator) -> Any:
     if not isinstance(arg, _Form):
         return arg
-    return torch.empty_strided(arg.shape, arg.stride, dtype=arg.dtype).normal_(generator=rng)
+    return torch.randn(_span(*arg[:2]), generator=rng, dtype=arg.dtype).as_strided(arg.shape, arg.stride)

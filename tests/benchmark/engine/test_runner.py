@@ -97,7 +97,16 @@ def test_a_lack_of_memory_is_told_as_such(
 
     monkeypatch.setattr("nferbench.engine.execute.execute", raising)
     mine, _ = multiprocessing.Pipe()
-    finished = worker._attempt(FACES, setup(tmp_path), mine, torch.device("cpu"))
+    finished = worker._attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {})
     assert finished.status.startswith(status) and "\n" not in finished.reason
     assert ("lower --batch" in finished.reason) is (status == "out")
     assert bool(finished.trace) is (status == "failed")
+
+
+def test_of_a_face_that_does_not_fit_alone_is_told_what_would_help() -> None:
+    told = worker._out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"), "cuda", CHAIN[1])
+    assert told.status == "out-of-memory"
+    assert told.reason == (
+        "out of memory on cuda: CUDA out of memory. Tried; not even one face fits; "
+        "lower --jobs, free memory, or take a smaller size or --preset"
+    )

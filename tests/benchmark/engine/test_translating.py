@@ -124,6 +124,7 @@ def test_a_scale_of_nought_to_one_is_noted(
     context: Any = SimpleNamespace(
         unfinished=lambda _: Unfinished(tmp_path / "partial", "key", "", tmp_path / "damaged"),
         batch=2,
+        fitting={},
         device=torch.device("cpu"),
         progress=lambda *_: None,
         tell=pytest.fail,
