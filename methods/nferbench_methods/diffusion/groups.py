@@ -144,24 +144,30 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 def _resized(rows: Tensor, count: int) -> Tensor:
     """The first rows, or all of them and copies, `count` in all and in the same layout."""
-    return rows if len(rows) == count else _Resized.apply(rows, count)  # type: ignore[no-untyped-call, no-any-return]
+    if len(rows) == count:
+        return rows
+    if rows.requires_grad and torch.is_grad_enabled():
+        return _Resized.apply(rows, count)  # type: ignore[no-untyped-call, no-any-return]
+    if count < len(rows):
+        return rows[:count]
+    copies = torch.cat([rows] * -(-count // len(rows)))[:count]
+    like = _of_rows(_form(rows), count)
+    if copies.stride()[1:] == like.stride[1:]:
+        return copies
+    return torch.empty_strided(like.shape, like.stride, dtype=like.dtype).copy_(copies)
 
 
 @final
 class _Resized(torch.autograd.Function):
-    """Takes the first rows, or adds copies; those that are added or left out have no part in anything that is kept.
+    """`_resized` where gradients are due; those of slices and concatenations would not keep their layout.
 
-    Unlike the gradients of a slice and of a concatenation, those of this keep their layout.
+    Rows that are added or left out have no part in anything that is kept, and so none in a gradient.
     """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, count: int) -> Tensor:
         ctx.count = len(rows)
-        if count < len(rows):
-            return rows[:count]
-        like = _of_rows(_form(rows), count)
-        copies = torch.cat([rows] * -(-count // len(rows)))[:count]
-        return torch.empty_strided(like.shape, like.stride, dtype=like.dtype).copy_(copies)
+        return _resized(rows, count)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
