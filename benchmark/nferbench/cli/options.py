@@ -69,7 +69,12 @@ class RunOptions:
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where torch can use a GPU.")
     ] = "auto"
     jobs: Jobs = None
-    batch: Annotated[int, typer.Option(min=1, help="Images translated at a time; changes no result.")] = 32
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Images translated at a time, which changes no result; default 32, on a GPU what fits."
+        ),
+    ] = None
     piece: Piece = None
     precision: Precision = "bf16"
     compile: Compile = False

@@ -49,7 +49,7 @@ def execute(stage: Stage, context: Context) -> Entry:
             "device": device_name(context.device),
             "code": code_of(stage),
             **_computed(context),
-            **result.pop("means", {}),
+            **result.pop("made_with", {}),
         }
         return context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
 

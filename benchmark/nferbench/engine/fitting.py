@@ -85,7 +85,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         "pairs": len(vis_rows),
         "parameters": parameters,
         "units": updates,
-        "means": means.recorded(stage.recipe.batch_size),
+        "made_with": means.recorded(stage.recipe.batch_size),
     }
 
 

@@ -142,9 +142,10 @@ def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: 
 def _rehearse(connection: Connection, setup: Setup, card: Card) -> None:
     try:
         _begin(setup)
+        from nferbench.engine.batches import ON_GPU
         from nferbench.engine.demanding import demands
 
-        for answer in demands(connection.recv(), card, setup.how, setup.batch):
+        for answer in demands(connection.recv(), card, setup.how, setup.batch or ON_GPU):
             connection.send(answer)
         connection.recv()  # until whoever asked has read all
     except (BrokenPipeError, ConnectionResetError, EOFError):  # whoever asked is gone

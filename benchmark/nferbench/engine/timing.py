@@ -19,6 +19,7 @@ from nferbench.contract.fer import LabelledBatch
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, NetworkRecipe
 from nferbench.datasets.detected import Detected
+from nferbench.engine.batches import halving, wanted
 from nferbench.engine.how import settle
 from nferbench.engine.lost import lost_device
 from nferbench.engine.means import Means, given
@@ -163,24 +164,28 @@ def _update_seconds(stage: TrainNetwork, setup: Setup, device: torch.device) -> 
 
 def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -> float:
     recipes = stage.translator.networks()
-    clocks = {}
-    for role, need in zip(sorted(recipes), stage.networks, strict=True):
-        network = placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device, setup.how)
-        clocks[role] = Clocked(network, device)
-    count = min(setup.batch, 8) if device.type == "cpu" else setup.batch
-    size = stage.source.size
-    began = time.perf_counter()
-    with torch.inference_mode():
-        vis = _noise(count, size, device)
-        stage.translator.translate(vis, clocks, ImageNoise(range(count), device))
-    _synchronise(device)
-    elapsed = time.perf_counter() - began
-    calls = sum(clock.calls for clock in clocks.values())
-    real = sum(clock.real for clock in clocks.values())
-    free = min((clock.stopped for clock in clocks.values() if clock.stopped is not None), default=None)
-    if free is not None and real:
-        elapsed = (free - began) * calls / real  # the rest of the evaluations were counted, not made
-    return elapsed / count
+    networks = {
+        role: placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device, setup.how)
+        for role, need in zip(sorted(recipes), stage.networks, strict=True)
+    }
+    batch = wanted(setup.batch, device)
+
+    def timed(count: int) -> float:
+        clocks = {role: Clocked(network, device) for role, network in networks.items()}
+        began = time.perf_counter()
+        with torch.inference_mode():
+            vis = _noise(count, stage.source.size, device)
+            stage.translator.translate(vis, clocks, ImageNoise(range(count), device))
+        _synchronise(device)
+        elapsed = time.perf_counter() - began
+        calls = sum(clock.calls for clock in clocks.values())
+        real = sum(clock.real for clock in clocks.values())
+        free = min((clock.stopped for clock in clocks.values() if clock.stopped is not None), default=None)
+        if free is not None and real:
+            elapsed = (free - began) * calls / real  # the rest of the evaluations were counted, not made
+        return elapsed / count
+
+    return halving(min(batch, 8) if device.type == "cpu" else batch, timed)[0]
 
 
 class Clocked(nn.Module):

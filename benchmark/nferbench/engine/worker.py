@@ -19,9 +19,10 @@ from typing import Any
 
 from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError
 from nferbench.contract.exhausted import lacking
+from nferbench.contract.translator import Translator
 from nferbench.engine.how import AS_USUAL, How, settle
 from nferbench.workspace.locks import HeldError
-from nferbench.workspace.stages import Stage
+from nferbench.workspace.stages import Stage, Translate
 from nferbench.workspace.store import Store
 
 PROGRESS_SECONDS = 0.5  # least time between two messages of progress
@@ -35,7 +36,7 @@ class Setup:
     roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
     plugin_files: tuple[str, ...]
     device: str  # "cpu" or "cuda"
-    batch: int
+    batch: int | None  # images translated at a time; None: as many as the device has memory for
     checkpoint_seconds: float
     how: How = AS_USUAL
     cards: tuple[str, ...] = ()  # values of CUDA_VISIBLE_DEVICES, one a GPU; none: workers see what the runner sees
@@ -79,6 +80,7 @@ def serve(connection: Connection, setup: Setup) -> None:
     import torch
 
     settle(setup.how, torch.device(setup.device))
+    fitting: dict[tuple[Translator, int], int] = {}
     while True:
         try:
             task = connection.recv()
@@ -86,14 +88,16 @@ def serve(connection: Connection, setup: Setup) -> None:
             return
         if task is None:
             return
-        finished = _attempt(task, setup, connection, torch.device(setup.device))
+        finished = _attempt(task, setup, connection, torch.device(setup.device), fitting)
         connection.send(finished)
         if finished.device_lost:
             sys.stdout.flush()
             os._exit(1)  # not by the interpreter's end: what frees tensors there would call the lost device, and abort
 
 
-def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> Finished:
+def _attempt(
+    task: Stage, setup: Setup, connection: Connection, device: Any, fitting: dict[tuple[Translator, int], int]
+) -> Finished:
     from nferbench.engine.context import Context
     from nferbench.engine.execute import execute
     from nferbench.engine.lost import answers, lost_device
@@ -118,6 +122,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         setup.sharing,
         progress,
         tell=lambda text: connection.send(Told(text)),
+        fitting=fitting,
     )
     began = time.monotonic()
     try:
@@ -130,10 +135,10 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
             return replace(_bug(error), device_lost=True)  # noted by the runner, which knows what comes of it
         if isinstance(error, DivergedError):
             store.discard(task)  # its checkpoint leads to the same place
-        return _failed(store, task, _ended_by(error, setup))
+        return _failed(store, task, _ended_by(error, setup, task))
 
 
-def _ended_by(error: Exception, setup: Setup) -> Finished:
+def _ended_by(error: Exception, setup: Setup, task: Stage) -> Finished:
     if isinstance(error, DivergedError):
         return Finished("diverged", str(error))
     if isinstance(error, ExhaustedError):
@@ -141,6 +146,8 @@ def _ended_by(error: Exception, setup: Setup) -> Finished:
     if whose := lacking(error):
         where = "cpu" if whose == "host" else setup.device
         advice = "lower --batch, --jobs or the batch_size of the network"
+        if isinstance(task, Translate):  # fewer at a time have been tried
+            advice = "not even one face fits; lower --jobs, free memory, or take a smaller size or --preset"
         return Finished("out-of-memory", f"out of memory on {where}: {_first_line(error)}; {advice}")
     if isinstance(error, NferbenchError):
         return Finished("failed", str(error))
