@@ -12,7 +12,7 @@ from torch import Tensor
 
 # Draws of an image that are made at once, by kind of device; elsewhere one by one. A GPU starts one kernel an image and
 # draw, and in a step of a sampler that would take longer than the drawing.
-AHEAD: Mapping[str, int] = {"cuda": 16}
+AHEAD: Mapping[str, int] = {"cuda": 16, "meta": 16}  # `meta` stands for a GPU
 
 
 def derive_seed(*parts: object) -> int:
