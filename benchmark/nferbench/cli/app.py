@@ -19,6 +19,7 @@ from nferbench.cli.plan import plan
 from nferbench.cli.pretrain import pretrain
 from nferbench.cli.report import report
 from nferbench.cli.run import run
+from nferbench.cli.status import status
 from nferbench.cli.verify import verify
 from nferbench.contract.errors import NferbenchError
 
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
-for command in (run, plan, report, pretrain, diagnose, *listing, verify, doctor):
+for command in (run, plan, report, pretrain, diagnose, *listing, status, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)
 
 
