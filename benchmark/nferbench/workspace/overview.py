@@ -240,7 +240,9 @@ def _oldest(path: Path) -> datetime | None:
 
 def _rows(recorded: list[Recorded], sizes: Mapping[str, int], needs: Mapping[str, list[str]]) -> Iterator[RowState]:
     behind = {
-        (record.name, number): reached(row.stages, needs) for record in recorded for number, row in enumerate(record.rows)
+        (record.name, number): reached(row.stages, needs)
+        for record in recorded
+        for number, row in enumerate(record.rows)
     }
     users: dict[str, int] = {}
     for keys in behind.values():
