@@ -56,10 +56,10 @@ def both(first: Reporter, second: Reporter) -> Reporter:
 class EventLog:
     """Writes the events of one run. Several runs may add to one file, for a line is written at once.
 
-    A line has `time` (UTC), `event` ("begun", "started", "progress", "told" or "ended"), `stage`, `kind` and `key` (null for
-    the whole run), and `host` and `process` of the run. "ended" has `status`, `reason`, `seconds`, and of a stage that is
-    done the `device` it was done on and the memory of a GPU that it took at most, `peak_bytes`; null where that is not
-    known. No line names a file.
+    A line has `time` (UTC), `event` ("begun", "started", "progress", "told" or "ended"), `stage`, `kind` and `key`
+    (null for the whole run), and `host` and `process` of the run. "ended" has `status`, `reason`, `seconds`, and of a
+    stage that is done the `device` it was done on and the memory of a GPU that it took at most, `peak_bytes`; null
+    where that is not known. No line names a file.
     """
 
     def __init__(self, file: int, path: Path, store: Store, device: str) -> None:

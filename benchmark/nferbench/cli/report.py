@@ -17,7 +17,7 @@ def report(
     workspace: Workspace = Path("runs"),
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to; default WORKSPACE/report, or BUNDLE-report beside a bundle."),
+        typer.Option(help="Folder to write to; default WORKSPACE/report, or BUNDLE-report."),
     ] = None,
     convention: Annotated[
         Literal["standard", "paper"] | None, typer.Option(help="Of PSNR and SSIM; standard unless --paper.")

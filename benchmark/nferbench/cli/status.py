@@ -33,7 +33,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds until q or Ctrl-C.")] = False,
 ) -> None:
-    """Show what a workspace holds: done, at work, failed, unfinished, damaged, and the room it takes. Changes nothing."""
+    """Show what a workspace holds: done, at work, failed, unfinished, damaged, and its size; change nothing."""
     from nferbench.workspace.overview import overview
     from nferbench.workspace.store import read_workspace
 
@@ -139,11 +139,16 @@ def _pause(began: float) -> float:
     return max(REDRAWN, 2 * (time.monotonic() - began))
 
 
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
 @contextmanager
 def _keys() -> Iterator[Callable[[float], bool]]:
     """A function that waits so many seconds and says whether q was pressed meanwhile, where there is a keyboard."""
     if not sys.stdin.isatty():
-        yield lambda seconds: time.sleep(seconds) is not None
+        yield _sleep
         return
     import termios
     import tty

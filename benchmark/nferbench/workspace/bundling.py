@@ -1,7 +1,7 @@
 """Writing a bundle: a record, and of the stages behind it all that tables are made of, for somebody else.
 
-It is laid out as a workspace, so that a report reads both alike. What is in it is chosen by name: no image, no weights, no
-landmarks, no place on the machine, no name of a person or a face.
+It is laid out as a workspace, so that a report reads both alike. What is in it is chosen by name: no image, no weights,
+no landmarks, no place on the machine, no name of a person or a face.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Taking the stages and records of another workspace into this one.
 
-A stage is checked before it is taken: its description hashes to its key, and its files to what was written. What is here
-already stays as it is.
+A stage is checked before it is taken: its description hashes to its key, and its files to what was written. What is
+here already stays as it is.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def other_workspace(path: Path, mine: Path) -> Store:
         store = read_workspace(path)
         if not path.is_dir() or not any((path / name).is_dir() for name in (*KINDS, "records")):
             raise UsageError(f"no workspace at '{path}'; name the folder that a --workspace was")
-        os.listdir(path)
+        next(path.iterdir())
         if mine.exists() and path.samefile(mine):
             raise UsageError(f"'{path}' is the workspace that is merged into; name another one")
     except OSError as error:

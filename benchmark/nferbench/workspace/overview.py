@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def size_of(path: Path) -> int:
     for folder, _, files in os.walk(path):
         for name in files:
             with suppress(OSError):
-                total += os.lstat(os.path.join(folder, name)).st_size
+                total += Path(folder, name).lstat().st_size
     return total
 
 
@@ -239,19 +240,10 @@ def _oldest(path: Path) -> datetime | None:
 
 
 def _rows(recorded: list[Recorded], sizes: Mapping[str, int], needs: Mapping[str, list[str]]) -> Iterator[RowState]:
-    behind = {
-        (record.name, number): reached(row.stages, needs)
-        for record in recorded
-        for number, row in enumerate(record.rows)
-    }
-    users: dict[str, int] = {}
-    for keys in behind.values():
-        for key in keys:
-            users[key] = users.get(key, 0) + 1
-    for record in recorded:
-        for number, row in enumerate(record.rows):
-            keys = behind[record.name, number]
-            done = [key for key in keys if key in sizes]
-            alone = sum(sizes[key] for key in done if users[key] == 1)
-            total = sum(sizes[key] for key in done)
-            yield RowState(one_line(record.name), one_line(row.name), len(done), len(keys), total, alone)
+    behind = [(record, row, reached(row.stages, needs)) for record in recorded for row in record.rows]
+    users = Counter(key for _, _, keys in behind for key in keys)
+    for record, row, keys in behind:
+        done = [key for key in keys if key in sizes]
+        alone = sum(sizes[key] for key in done if users[key] == 1)
+        total = sum(sizes[key] for key in done)
+        yield RowState(one_line(record.name), one_line(row.name), len(done), len(keys), total, alone)

@@ -104,8 +104,8 @@ def pruning(workspace: Path, named: Named) -> Pruning:
     removals += _unfinished(workspace, infos, needed, bool(unsure))
     removals += _failures(workspace, infos, needed, named.failures, bool(unsure))
     notes = [
-        f"record {one_line(name)} does not say what its unfinished rows need: faces, networks, translations and unfinished "
-        "work stay; its run, started again, writes it anew"
+        f"record {one_line(name)} does not say what its unfinished rows need: faces, networks, translations and "
+        "unfinished work stay; its run, started again, writes it anew"
         for name in unsure
     ]
     return Pruning((*removals, *aside), changed, tuple(notes))

@@ -1,4 +1,4 @@
-"""Reading a bundle, which others made: only what it lists, only of known kinds, no more than it may be, all checksums."""
+"""Reading a bundle, which others made: no more of it than it lists and may hold, all checksums compared."""
 
 from __future__ import annotations
 
