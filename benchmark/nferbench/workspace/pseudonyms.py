@@ -73,12 +73,14 @@ def without_places(command: str) -> str:
         words = shlex.split(command)
     except ValueError:
         return GONE
-    return shlex.join(map(_without_place, words)).replace(f"'{GONE}'", GONE).replace(f"={GONE}'", f"={GONE}")
+    return " ".join(map(_without_place, words))
 
 
 def _without_place(word: str) -> str:
     head, equals, rest = word.rpartition("=")
-    return f"{head}{equals}{GONE}" if re.search(r"[/\\~]", rest) else f"{head}{equals}{unnamed(rest)}"
+    if re.search(r"[/\\~]", rest) or unnamed(rest) != rest:
+        return f"{head}{equals}{GONE}"
+    return shlex.quote(word)
 
 
 def _mark(salt: bytes, name: str) -> str:
