@@ -59,9 +59,10 @@ def status(
 def lines(seen: Overview) -> list[str]:
     """An overview for people."""
     return [
-        f"{seen.workspace}: {seen.done} stages done, {sum(bool(each.key) for each in seen.running)} at work, "
+        f"{seen.workspace} at {seen.at:%Y-%m-%d %H:%M:%S} UTC, {amount(sum(each.bytes for each in seen.folders))}",
+        f"{seen.done} stages done, {sum(bool(each.key) for each in seen.running)} at work, "
         f"{len(seen.failed)} failed, {seen.waiting} waiting for these, {len(seen.unfinished)} unfinished, "
-        f"{len(seen.damaged)} damaged; {amount(sum(each.bytes for each in seen.folders))}",
+        f"{len(seen.damaged)} damaged",
         *_part("at work", [_running(each, seen.at) for each in seen.running]),
         *_part("failed", [f"{each.what}: {each.status}: {each.reason}" for each in seen.failed]),
         *_part("unfinished", [_begun(each) for each in seen.unfinished]),

@@ -87,7 +87,10 @@ def test_names_keep_their_order(tmp_path: Path) -> None:
     [
         ("nferbench run --workspace /home/ann/runs --preset quick", "nferbench run --workspace … --preset quick"),
         ("nferbench run --data-root=../x --dataset '~/my faces'", "nferbench run --data-root=… --dataset …"),
-        ("nferbench run --set methods.a.b=1 --data-root cfee=C:\\x", "nferbench run --set methods.a.b=1 --data-root cfee=…"),
+        (
+            "nferbench run --set methods.a.b=1 --data-root cfee=C:\\x",
+            "nferbench run --set methods.a.b=1 --data-root cfee=…",
+        ),
         ("nferbench run --dataset faces.csv", "nferbench run --dataset …"),
         ("nferbench run 'unclosed", "…"),
     ],
@@ -165,7 +168,9 @@ def refused(file: Path) -> None:
 def test_files_that_are_no_bundles_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, file = written(tmp_path)
     data = file.read_bytes()
-    for place, other in enumerate((b"", b"text", data[:-30], data[: len(data) // 2], data.replace(b"\x08\x00", b"\x63\x00"))):
+    for place, other in enumerate(
+        (b"", b"text", data[:-30], data[: len(data) // 2], data.replace(b"\x08\x00", b"\x63\x00"))
+    ):
         path = tmp_path / f"odd{place}.zip"
         path.write_bytes(other)
         refused(path)
