@@ -62,8 +62,18 @@ class Made:
 
     def record(self, rows: Sequence[Mapping[str, Any]], faces: Reference, name: str = "run", **protocol: Any) -> Path:
         defaults = {
-            **{"dataset": "tiny", "dataset_title": "Tiny", "extra": None, "preset": "quick", "size": 8, "folds": 2},
-            **{"seed": 0, "fer": "small", "fer_title": "Small", "classes": list(CLASSES), "subjects": 4, "pairs": 8},
+            "dataset": "tiny",
+            "dataset_title": "Tiny",
+            "extra": None,
+            "preset": "quick",
+            "size": 8,
+            "folds": 2,
+            "seed": 0,
+            "fer": "small",
+            "fer_title": "Small",
+            "classes": list(CLASSES),
+            "subjects": 4,
+            "pairs": 8,
             "splits": "0123abcd",
         }
         path = self.root / "records" / f"{name}.json"
@@ -148,7 +158,9 @@ def _faces() -> str:
 def _scores(row: str, fold: int) -> str:
     rows = [
         {
-            **{"id": f"{one}-{what}.png", "subject": one, "expression": what},
+            "id": f"{one}-{what}.png",
+            "subject": one,
+            "expression": what,
             **{name: (len(row) * 7 + i * 3 + place * 11 + fold) / 13 for i, name in enumerate(SCORES)},
         }
         for place, one in enumerate(SUBJECTS[fold::2])

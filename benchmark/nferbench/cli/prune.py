@@ -12,6 +12,7 @@ from nferbench.cli.formatting import amount
 from nferbench.cli.options import Workspace
 from nferbench.cli.output import say
 from nferbench.contract.errors import UsageError
+from nferbench.contract.printable import one_line
 
 if TYPE_CHECKING:
     from nferbench.workspace.pruning import Pruning
@@ -40,7 +41,7 @@ def prune(
     named = Named(_names(rows), _names(presets), failures)
     found = pruning(workspace, named)
     _tell(found)
-    if not found.removals and not found.records:
+    if not found.removals and not found.leaving:
         say("nothing to remove")
         return
     if not yes:
@@ -62,8 +63,8 @@ def _names(text: str) -> tuple[str, ...]:
 def _tell(found: Pruning) -> None:
     for note in found.notes:
         say(f"note: {note}")
-    for name, rows in found.records.items():
-        say(f"record {name}: {f'{len(rows)} rows remain' if rows else 'removed, no row remains'}")
+    for name, rows in found.leaving.items():
+        say(one_line(f"record {name}: {len(rows)} rows leave, {', '.join(rows)}"))
     for kind in dict.fromkeys(each.kind for each in found.removals):
         sizes = [each.bytes for each in found.removals if each.kind == kind]
         say(f"{kind}: {len(sizes)}, {amount(sum(sizes))}")

@@ -22,7 +22,7 @@ from nferbench.workspace.files import write_json
 from nferbench.workspace.holders import PRUNE, RECORD, RUN, Holder, holders
 from nferbench.workspace.locks import turn
 from nferbench.workspace.overview import needs_of, resumable, size_of
-from nferbench.workspace.recorded import Recorded, RecordedRow, all_recorded, reached
+from nferbench.workspace.recorded import Recorded, RecordedRow, all_recorded, reached, read_recorded
 
 ASIDE = "pruned-"  # what a directory in partial/ begins with on its way out
 
@@ -53,7 +53,7 @@ class Pruning:
     """What is to be removed, and what there is to say of the rest."""
 
     removals: tuple[Removal, ...]
-    records: Mapping[str, tuple[RecordedRow, ...]]  # the rows that remain of each record that loses any
+    leaving: Mapping[str, tuple[str, ...]]  # the rows that leave each record that loses any
     notes: tuple[str, ...]
 
 
@@ -78,7 +78,11 @@ def pruning(workspace: Path, named: Named) -> Pruning:
         note = f"{who} is at work: stages, unfinished work and failures stay; prune again when it has ended"
         return Pruning(tuple(aside), {}, (note,))
     remaining = {record.name: _remaining(record, named) for record in recorded}
-    changed = {record.name: remaining[record.name] for record in recorded if remaining[record.name] != record.rows}
+    leaving = {
+        record.name: tuple(row.name for row in record.rows if row not in remaining[record.name])
+        for record in recorded
+        if remaining[record.name] != record.rows
+    }
     kept = [record for record in recorded if remaining[record.name]]
     infos, broken = _entries(workspace)
     needs = {key: needs_of(info) for key, (_, info) in infos.items()}
@@ -108,7 +112,7 @@ def pruning(workspace: Path, named: Named) -> Pruning:
         "unfinished work stay; its run, started again, writes it anew"
         for name in unsure
     ]
-    return Pruning((*removals, *aside), changed, tuple(notes))
+    return Pruning((*removals, *aside), leaving, tuple(notes))
 
 
 def remove(workspace: Path, found: Pruning) -> None:
@@ -116,14 +120,15 @@ def remove(workspace: Path, found: Pruning) -> None:
 
     Raises:
         HeldError: a record is being written, and that does not end.
+        DataError: a record cannot be read any more.
         OSError: something cannot be removed; what is not removed is whole.
     """
-    for name, rows in found.records.items():
+    for name, leaving in found.leaving.items():
         path = workspace / "records" / f"{name}.json"
         with turn(workspace / "locks" / f"{RECORD}{name}", f"record {name}"):
-            if rows:
-                record = next(record for record in all_recorded(workspace)[0] if record.name == name)
-                write_json(path, {**record.content, "rows": [row.content for row in rows]})
+            record = read_recorded(path)
+            if rows := [row.content for row in record.rows if row.name not in leaving]:
+                write_json(path, {**record.content, "rows": rows})
             else:
                 path.unlink()
     for removal in found.removals:

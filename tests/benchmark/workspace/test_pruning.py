@@ -72,7 +72,7 @@ def test_named_rows_leave_their_record_and_what_others_need_stays(tmp_path: Path
 
 
 def test_named_presets_and_failures_go(tmp_path: Path) -> None:
-    made, _ = littered(tmp_path)
+    littered(tmp_path)
     assert pruned(tmp_path, Named(presets=("lite",), failures=True))["failures"] == 2
     assert [path.stem for path in (tmp_path / "records").iterdir()] == ["run"]
     assert not list((tmp_path / "failures").iterdir()) and not list((tmp_path / "partial").iterdir())
@@ -121,7 +121,7 @@ def test_nothing_goes_while_a_record_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_what_an_unfinished_row_of_an_earlier_version_may_need_stays(tmp_path: Path) -> None:
-    made, _ = littered(tmp_path)
+    littered(tmp_path)
     path = tmp_path / "records" / "second.json"
     said = json.loads(path.read_text())
     del said["rows"][0]["folds"][0]["needs"]
