@@ -179,7 +179,7 @@ def test_what_is_no_other_workspace_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     for path in ("empty", "file", "absent"):
-        with pytest.raises(UsageError, match="no workspace at|is a file") as told:
+        with pytest.raises(UsageError, match=r"no workspace at|is a file") as told:
             other_workspace(tmp_path / path, whole.root)
         assert "\n" not in str(told.value)
     (tmp_path / "link").symlink_to(whole.root)
