@@ -28,6 +28,7 @@ Change = Annotated[list[str], typer.Option("--set", help="path=value, such as me
 Plugin = Annotated[list[str], typer.Option("--plugin", help="A Python file with hooks that is not installed.")]
 Workspace = Annotated[Path, typer.Option(help="Where results are kept.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before more than an hour of work.")]
+Log = Annotated[Path | None, typer.Option(help="A file that gets one event a line, as JSON, for other tools.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a GPU, or one a core up to 8.")]
 Piece = Annotated[
     int | None, typer.Option(min=1, help="Pairs of an update computed at a time; default what fits the memory.")

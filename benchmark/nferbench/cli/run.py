@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nferbench.cli.formatting import headline, report_command, typed
-from nferbench.cli.options import RunOptions, Yes, taking_run_options
+from nferbench.cli.options import Log, RunOptions, Yes, taking_run_options
 from nferbench.cli.output import say, tell_noted, tell_prepared
 from nferbench.cli.requests import default_jobs, planned
 from nferbench.cli.working import accept_cost, stop_if_failed, work_off
@@ -20,12 +20,14 @@ def run(
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Go on where tested faces are also fitted to; every table says so.")
     ] = False,
+    log: Log = None,
     yes: Yes = False,
 ) -> None:
     """Train, translate and score every method on every fold; done work is not done again.
 
     nferbench run --methods all,ablation --dataset synthetic-hfe --preset quick
     """
+    from nferbench.cli.events import event_log
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
     from nferbench.planning.remaining import check_remaining, require_extra
@@ -34,6 +36,7 @@ def run(
 
     store = open_workspace(chosen.workspace)
     work, states, setup = planned(chosen, store)
+    events = event_log(log, store, setup.device) if log else None
     check_remaining(work, store)
     found = leaks_of(work, setup.roots, store)
     place = setup.roots.get(key(work.faces))
@@ -61,7 +64,7 @@ def run(
 
     workers = chosen.jobs or default_jobs(setup)
     accept_cost(work, states, setup, store, workers, yes)
-    outcome = work_off(states, setup, store, workers, guard, timeout)
+    outcome = work_off(states, setup, store, workers, guard, timeout, events)
     tell_prepared([stage for stage in (work.faces, work.extra) if stage is not None], store)
     tell_noted([stage for stage in outcome.done if isinstance(stage, Translate)], store)
     say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not." + (f" Record: {record}" if record else ""))

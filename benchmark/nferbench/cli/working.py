@@ -13,7 +13,7 @@ from nferbench.cli.output import complain, reporter, say
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from nferbench.engine.runner import Outcome
+    from nferbench.engine.runner import Outcome, Reporter
     from nferbench.engine.worker import Setup
     from nferbench.planning.plan import Work
     from nferbench.planning.status import Status
@@ -52,20 +52,29 @@ def work_off(
     workers: int,
     gate: Callable[[], None] | None = None,
     timeout: float | None = None,
+    log: Reporter | None = None,
 ) -> Outcome:
-    """Do all stages that are not done, those anew that are damaged or asked for again; see `engine.runner`."""
-    from nferbench.engine.runner import run_stages
+    """Do all stages that are not done, those anew that are damaged or asked for again; see `engine.runner`.
 
-    to_run = [state for state in states if state.state != "done"]
-    for state in to_run:
-        if state.state == "damaged":
-            say(f"{state.reason}; set aside as {store.set_aside(state.stage)}, doing it again")
-        elif state.state == "again":
-            store.set_aside(state.stage, "replaced")
-            store.discard(state.stage)
-    stages = [state.stage for state in to_run]
-    with reporter(stages) as show:
-        return run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=gate)
+    Args:
+        log: also told of every stage; None keeps none.
+    """
+    from nferbench.cli.events import both
+    from nferbench.engine.runner import run_stages
+    from nferbench.workspace.holders import at_work
+
+    with at_work(store.workspace):
+        to_run = [state for state in states if state.state != "done" or not store.path(state.stage).exists()]
+        for state in to_run:
+            if state.state == "damaged":
+                say(f"{state.reason}; set aside as {store.set_aside(state.stage)}, doing it again")
+            elif state.state == "again":
+                store.set_aside(state.stage, "replaced")
+                store.discard(state.stage)
+        stages = [state.stage for state in to_run]
+        with reporter(stages) as show:
+            heard = show if log is None else both(show, log)
+            return run_stages(stages, setup, store, heard, jobs=workers, timeout=timeout, gate=gate)
 
 
 def whole(stage: Stage, store: Store) -> Entry:
