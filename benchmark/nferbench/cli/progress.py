@@ -90,8 +90,8 @@ class LiveReporter:
 
     def waits(self, stage: Stage, holder: str) -> None:
         self.left(stage)
-        label = fitted(f"  waits for {holder}: {readable(stage)}", self._room)
-        self._tasks[stage] = self._progress.add_task(label, total=None)
+        self._tasks[stage] = self._progress.add_task(fitted(f"  waiting: {readable(stage)}", self._room), total=None)
+        self._console.print(f"{readable(stage)}: waiting for {holder}", markup=False, highlight=False)
 
     def ended(self, stage: Stage, finished: Finished) -> None:
         self._progress.advance(self._all)

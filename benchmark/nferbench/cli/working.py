@@ -83,22 +83,17 @@ def _make_room(state: Status, store: Store) -> None:
     while store.path(state.stage).exists():
         try:
             with store.claim(state.stage):
-                if state.state == "damaged" and _is_damaged(state.stage, store):
-                    say(f"{state.reason}; set aside as {store.set_aside(state.stage)}, doing it again")
-                elif state.state == "again" and store.find(state.stage) == state.entry:
+                try:
+                    entry = store.find(state.stage)
+                except DataError as error:
+                    say(f"damaged: {error}; set aside as {store.set_aside(state.stage)}, doing it again")
+                    return
+                if entry is not None and entry == state.entry:
                     store.set_aside(state.stage, "replaced")
                     store.discard(state.stage)
-            return
+                return
         except HeldError:  # for the moment that finding it takes, or by a run that makes room as well
             time.sleep(0.05)
-
-
-def _is_damaged(stage: Stage, store: Store) -> bool:
-    try:
-        store.find(stage)
-    except DataError:
-        return True
-    return False
 
 
 def whole(stage: Stage, store: Store) -> Entry:

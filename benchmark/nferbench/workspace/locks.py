@@ -1,10 +1,10 @@
 """Locks between runs, on one machine or on several that share a file system: who is at work on what.
 
-A lock is a folder that holds one file, named by a random token of its owner and touched as long as that one lives. It is
-made aside and renamed into place, which succeeds only where nothing or an empty folder is. To release it, or to clear it
-of an owner that is gone, is to remove the file of that token. So nobody who was held up between looking and acting can
-remove the lock of another: the name that is removed was judged, and is never given again. Renaming onto a folder with
-something in it fails everywhere, on NFS too, where the server decides; no hard links are needed.
+A lock is a folder with one file in it, which is named by a random token of its owner and touched as long as that one
+lives. It is made aside and renamed into place, which succeeds only where nothing or an empty folder is: everywhere, on
+NFS too, where the server decides. No hard links are needed. To release a lock, or to clear it of an owner that is gone,
+is to remove the file of that token. So whoever was held up between judging a lock and acting on it can do no harm: the
+name that is removed is the one that was judged, and no later owner has it.
 """
 
 from __future__ import annotations

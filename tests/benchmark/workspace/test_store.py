@@ -146,18 +146,6 @@ def test_a_file_where_unfinished_work_is_due_is_put_aside(tmp_path: Path) -> Non
     assert len(list((tmp_path / "damaged").iterdir())) == 1
 
 
-def test_a_lock_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    lock = tmp_path / "locks" / key(stage())
-    lock.mkdir(parents=True)
-    with pytest.raises(HeldError, match="is no lock"), store.claim(stage()):
-        pass
-    lock.rmdir()
-    lock.write_text("[" * 100_000)
-    with store.claim(stage()):
-        pass
-
-
 def test_a_changed_digit_of_a_small_file_is_seen_wherever_its_entry_is_found(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = filled(store, stage())
@@ -229,40 +217,6 @@ def test_a_checkpoint_is_not_part_of_a_result(tmp_path: Path) -> None:
     (store.partial(stage()) / "checkpoint.pt").write_text("state")
     path = filled(store, stage())
     assert sorted(file.name for file in path.iterdir()) == ["data.txt", "stage.json"]
-
-
-def test_a_stage_that_is_held_is_refused(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    with (
-        store.claim(stage()),
-        pytest.raises(HeldError, match=f"process {os.getpid()}"),
-        Store(tmp_path).claim(stage()),
-    ):
-        pass
-    with store.claim(stage()):
-        pass
-
-
-def test_the_lock_of_a_dead_process_is_void(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    lock = tmp_path / "locks" / key(stage())
-    lock.parent.mkdir()
-    # The number of a live process, but with another start: numbers are used again.
-    lock.write_text(json.dumps({"host": socket.gethostname(), "process": os.getppid(), "started": "1"}))
-    with store.claim(stage()):
-        assert json.loads(lock.read_text())["process"] == os.getpid()
-
-
-def test_the_lock_of_another_machine_is_void_only_without_a_heartbeat(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    lock = tmp_path / "locks" / key(stage())
-    lock.parent.mkdir()
-    lock.write_text(json.dumps({"host": "elsewhere", "process": 1, "started": "1"}))
-    with pytest.raises(HeldError, match="elsewhere"), store.claim(stage()):
-        pass
-    os.utime(lock, (0, 0))
-    with store.claim(stage()):
-        pass
 
 
 def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
