@@ -24,7 +24,7 @@ from typing import final
 
 from nferbench.contract.errors import DataError, NferbenchError
 from nferbench.contract.printable import one_line
-from nferbench.workspace.owners import Owner, read_owner, this_process
+from nferbench.workspace.owners import UNREADABLE, Owner, read_owner, this_process
 
 HEARTBEAT = 5.0  # seconds between two signs of life of a lock's owner
 STALE = 60.0  # seconds without one after which a lock is void whose owner cannot be asked for
@@ -123,14 +123,14 @@ def turn(lock: Path, name: str, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def holder(lock: Path) -> Owner | None:
-    """Who holds a lock; None where nobody does who lives and can be read.
+    """Who holds a lock; None where nobody does who lives.
 
     Raises:
         DataError: something else is in its place.
     """
     for sign in _signs(lock):
         owner, void = _judged(lock, sign)
-        if owner is not None and not void:
+        if not void:
             return owner
     return None
 
@@ -168,9 +168,8 @@ def _clear(lock: Path, name: str) -> None:
     for sign in _signs(lock):
         owner, void = _judged(lock, sign)
         if not void:
-            by = owner.told() if owner else "an owner that cannot be read, for a minute at most"
             raise HeldError(
-                f"{name} is held by {by}; wait for that run to end, or give this one a --workspace of its own"
+                f"{name} is held by {owner.told()}; wait for that run to end, or give this one a --workspace of its own"
             )
         with suppress(OSError):
             sign.unlink()
@@ -194,17 +193,17 @@ def _signs(lock: Path) -> list[Path]:
     return [lock / name for name in names if not name.startswith(".")]
 
 
-def _judged(lock: Path, sign: Path) -> tuple[Owner | None, bool]:
-    """Who gave a sign, None for one that cannot be read, and whether it is void."""
+def _judged(lock: Path, sign: Path) -> tuple[Owner, bool]:
+    """Who gave a sign, and whether it is void."""
     try:
         with sign.open("rb") as file:  # opening asks the server of a network file system for the time as it is now
             touched = os.fstat(file.fileno()).st_mtime
-            owner = read_owner(file.read(2**16).decode("utf-8", "replace"))
+            owner = read_owner(file.read(2**16).decode("utf-8", "replace")) or UNREADABLE
     except OSError as error:
         if error.errno in (*_GONE, errno.EISDIR):
-            return None, True  # released meanwhile
+            return UNREADABLE, True  # released meanwhile
         raise DataError(f"{lock} is no lock ({error.strerror}); move it away") from None
-    gone = owner.gone() if owner is not None else None
+    gone = owner.gone()
     return owner, _now(lock.parent) - touched > STALE if gone is None else gone
 
 

@@ -43,6 +43,9 @@ class Owner:
         return _started(self.process) != self.started
 
 
+UNREADABLE = Owner("a host that cannot be read", 0, "", "", "")
+
+
 def this_process() -> Owner:
     """The owner of locks that are taken now."""
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
