@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nferbench.contract.values import digest
 from nferbench.workspace.files import sha256, write_json
+from nferbench.workspace.owners import this_process
 
 CLASSES = ("anger", "fear")
 SUBJECTS = ("Ann-Lee", "Bertha", "Cleo", "Doro")
@@ -115,12 +115,10 @@ class Made:
 
     def lock(self, name: str, process: int | None = None) -> Path:
         """A lock of a process of this machine, by default of this one."""
-        number = os.getpid() if process is None else process
-        stat = Path(f"/proc/{number}/stat")
-        started = stat.read_text().rpartition(")")[2].split()[19] if stat.exists() else "0"
+        owner = this_process() if process is None else replace(this_process(), process=process, started="0")
         path = self.root / "locks" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"host": socket.gethostname(), "process": number, "started": started}))
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ("0" * 32)).write_text(owner.written())
         return path
 
 

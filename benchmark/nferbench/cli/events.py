@@ -56,7 +56,8 @@ def both(first: Reporter, second: Reporter) -> Reporter:
 class EventLog:
     """Writes the events of one run. Several runs may add to one file, for a line is written at once.
 
-    A line has `time` (UTC), `event` ("begun", "started", "progress", "told" or "ended"), `stage`, `kind` and `key`
+    A line has `time` (UTC), `event` ("begun", "started", "progress", "told", "left" to
+    another run that has it, "waits" for one, or "ended"), `stage`, `kind` and `key`
     (null for the whole run), and `host` and `process` of the run. "ended" has `status`, `reason`, `seconds`, and of a
     stage that is done the `device` it was done on and the memory of a GPU that it took at most, `peak_bytes`; null
     where that is not known. No line names a file.
@@ -83,6 +84,13 @@ class EventLog:
 
     def told(self, stage: Stage, text: str) -> None:
         self._add("told", stage, {"reason": unnamed(one_line(text))})
+
+    def left(self, stage: Stage) -> None:
+        self._since.pop(stage, None)
+        self._add("left", stage, {})
+
+    def waits(self, stage: Stage, holder: str) -> None:
+        self._add("waits", stage, {"reason": unnamed(one_line(holder))})
 
     def ended(self, stage: Stage, finished: Finished) -> None:
         began = self._since.pop(stage, None)
@@ -149,6 +157,14 @@ class _Both:
     def told(self, stage: Stage, text: str) -> None:
         for each in self._two:
             each.told(stage, text)
+
+    def left(self, stage: Stage) -> None:
+        for each in self._two:
+            each.left(stage)
+
+    def waits(self, stage: Stage, holder: str) -> None:
+        for each in self._two:
+            each.waits(stage, holder)
 
     def ended(self, stage: Stage, finished: Finished) -> None:
         for each in self._two:

@@ -21,11 +21,12 @@ from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchEr
 from nferbench.contract.exhausted import lacking
 from nferbench.contract.translator import Translator
 from nferbench.engine.how import AS_USUAL, How, settle
-from nferbench.workspace.locks import HeldError
+from nferbench.workspace.locks import Claim, HeldError, LostError
 from nferbench.workspace.stages import Stage, Translate
 from nferbench.workspace.store import Store
 
 PROGRESS_SECONDS = 0.5  # least time between two messages of progress
+ELSEWHERE = "done by another run"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Finished:
     """How a stage ended."""
 
     status: str  # "done", "failed", "diverged", "out-of-memory", "damaged" or "held"
-    reason: str = ""
+    reason: str = ""  # of what is done: that it was found so, else nothing
     seconds: float = 0.0
     trace: str = ""
     device_lost: bool = False  # the worker can do nothing more on its device, and ends
@@ -98,6 +99,29 @@ def serve(connection: Connection, setup: Setup) -> None:
 def _attempt(
     task: Stage, setup: Setup, connection: Connection, device: Any, fitting: dict[tuple[Translator, int], int]
 ) -> Finished:
+    store = Store(setup.workspace)
+    try:
+        with store.claim(task) as claim:
+            return _claimed(task, setup, connection, device, fitting, store, claim)
+    except LostError as error:
+        connection.send(Told(str(error)))
+        return Finished("held", str(error))
+    except HeldError as error:
+        return Finished("held", str(error))
+    except Exception as error:
+        return _failed(store, task, _ended_by(error, setup, task))
+
+
+def _claimed(
+    task: Stage,
+    setup: Setup,
+    connection: Connection,
+    device: Any,
+    fitting: dict[tuple[Translator, int], int],
+    store: Store,
+    claim: Claim,
+) -> Finished:
+    """Do a stage whose lock is held; why it failed is noted before the lock is free, for those who wait for it."""
     from nferbench.engine.context import Context
     from nferbench.engine.execute import execute
     from nferbench.engine.lost import answers, lost_device
@@ -109,9 +133,10 @@ def _attempt(
         now = time.monotonic()
         if now - told >= PROGRESS_SECONDS:
             told = now
+            if claim.lost.is_set():
+                claim.check()
             connection.send(Progress(done, total))
 
-    store = Store(setup.workspace)
     context = Context(
         store,
         setup.roots,
@@ -126,13 +151,12 @@ def _attempt(
     )
     began = time.monotonic()
     try:
-        execute(task, context)
-        return Finished("done", seconds=time.monotonic() - began)
-    except HeldError as error:
-        return Finished("held", str(error))
+        done_here = execute(task, context)
+        return Finished("done", "" if done_here else ELSEWHERE, time.monotonic() - began)
     except Exception as error:  # whatever a plugin raises costs this stage only
         if lost_device(error) or not answers(device):
             return replace(_bug(error), device_lost=True)  # noted by the runner, which knows what comes of it
+        claim.check()  # what failed for want of its files has lost them to another owner
         if isinstance(error, DivergedError):
             store.discard(task)  # its checkpoint leads to the same place
         return _failed(store, task, _ended_by(error, setup, task))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from nferbench.contract.errors import DataError
-from nferbench.workspace.files import read_json
-from nferbench.workspace.locks import STALE, claim, turn
+from nferbench.workspace.locks import STALE, claim, signs, turn
+from nferbench.workspace.owners import SINCE, UNREADABLE
 
 RUN = "run-"  # what the locks of whole runs begin with; those of stages are keys
 RECORD = "record-"
@@ -58,51 +56,31 @@ def holders(workspace: Path, now: float) -> list[Holder]:
         now: seconds since 1970, by the clock that dates files there.
     """
     folder = workspace / "locks"
-    found = [_holder(path, now) for path in sorted(folder.iterdir() if folder.is_dir() else ())]
+    locks = sorted(path for path in (folder.iterdir() if folder.is_dir() else ()) if not path.name.startswith("."))
+    found = [_holder(path, now) for path in locks]
     return [holder for holder in found if holder is not None]
 
 
 def _holder(lock: Path, now: float) -> Holder | None:
     try:
-        silent = now - lock.stat().st_mtime
-        said = read_json(lock)
-    except FileNotFoundError:
-        return None  # released meanwhile
+        given = signs(lock)
     except DataError:
-        said = {}
-    host, process = str(said.get("host", "unknown")), said.get("process")
-    number = process if type(process) is int else None
-    if host == socket.gethostname() and number is not None:
-        live = _runs(number, said.get("started"))
-    else:
-        live = silent <= STALE
-    since = _moment(said.get("since"), lock.name)
-    return Holder(lock.name, host, number, since, max(0.0, silent), live)
+        given = []
+    if not given:
+        return None  # released meanwhile
+    owner, touched = max(given, key=lambda sign: sign[1])
+    silent = max(0.0, now - touched)
+    gone = owner.gone()
+    live = silent <= STALE if gone is None else not gone
+    process = owner.process if owner != UNREADABLE else None
+    return Holder(lock.name, owner.host, process, _moment(owner.since, lock.name), silent, live)
 
 
-def _moment(said: Any, lock: str) -> datetime | None:
+def _moment(said: str, lock: str) -> datetime | None:
     """Since when a lock is held: that of a run has it in its name."""
     try:
         if lock.startswith(RUN):
             return datetime.strptime(lock.split("-")[1], _STAMP).replace(tzinfo=UTC)
-        if isinstance(said, str):
-            return datetime.fromisoformat(said).astimezone(UTC)
-        return datetime.fromtimestamp(said, UTC) if isinstance(said, int | float) else None
-    except (ValueError, OverflowError, OSError):
+        return datetime.strptime(said, SINCE).replace(tzinfo=UTC)
+    except ValueError:
         return None
-
-
-def _runs(process: int, started: object) -> bool:
-    """Whether a process of this machine is there, and began when the lock says."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text("utf-8")
-    except OSError:
-        if Path("/proc/self").exists():
-            return False
-        try:
-            os.kill(process, 0)
-        except OSError:
-            return False
-        return True
-    state, *rest = text.rpartition(")")[2].split()
-    return state != "Z" and rest[18] == started

@@ -216,8 +216,8 @@ def _partial(workspace: Path, names: Mapping[str, str]) -> Iterator[Begun]:
         with suppress(OSError, DataError):
             said = read_json(path / MARK).get("done")
             done = said if type(said) is int and said >= 0 else None
-        name = names.get(path.name, f"stage {one_line(path.name)[:12]}")
-        yield Begun(name, path.name, size_of(path), done, resumable(path))
+        key = path.name.partition(".")[0]  # what follows is the token of whoever was at work there last
+        yield Begun(names.get(key, f"stage {one_line(key)[:12]}"), key, size_of(path), done, resumable(path))
 
 
 def _is_work(holder: Holder) -> bool:
@@ -227,14 +227,14 @@ def _is_work(holder: Holder) -> bool:
 def _running(workspace: Path, holder: Holder, names: Mapping[str, str]) -> Running:
     key = "" if holder.lock.startswith(RUN) else holder.lock
     what = names.get(key, f"stage {key[:12]}") if key else "run"
-    since = holder.since or (_oldest(workspace / "partial" / key) if key else None)
+    since = holder.since or _oldest(workspace, key)
     return Running(what, key, one_line(holder.host), holder.process, since, round(holder.silent, 1))
 
 
-def _oldest(path: Path) -> datetime | None:
-    """When the first of what lies in a partial directory was written."""
+def _oldest(workspace: Path, key: str) -> datetime | None:
+    """When the first of what lies in the partial directory of a stage was written."""
     with suppress(OSError):
-        times = [each.stat().st_mtime for each in path.iterdir()]
+        times = [each.stat().st_mtime for path in workspace.glob(f"partial/{key}*") for each in path.iterdir()]
         return datetime.fromtimestamp(min(times), UTC).replace(microsecond=0) if times else None
     return None
 

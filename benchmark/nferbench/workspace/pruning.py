@@ -189,7 +189,7 @@ def _aside(workspace: Path) -> Iterator[Removal]:
 def _unfinished(workspace: Path, done: Collection[str], needed: set[str], unsure: bool) -> Iterator[Removal]:
     """Directories in partial/ that no attempt will go on with."""
     for path in _inside(workspace / "partial"):
-        key = path.name
+        key = path.name.partition(".")[0]  # what follows is the token of whoever was at work there last
         wanted = len(key) == 64 and key not in done and (key in needed or unsure)
         if not (wanted and resumable(path)):
             yield Removal("unfinished", path, size_of(path))

@@ -66,7 +66,9 @@ def translated(workspace: Path, room: int, batch: int | None, fitting: dict[Any,
     """The images of a translation on a device with room for a few, and what was stored of how they were made."""
     Greedy.room = room
     context = Context(Store(workspace), {}, torch.device("cpu"), batch, fitting={} if fitting is None else fitting)
-    entry = execute(STAGE, context)
+    execute(STAGE, context)
+    entry = context.store.find(STAGE)
+    assert entry is not None
     assert "made_with" not in entry.info["result"]
     return np.load(entry.path / "images.npy"), entry.info["made_with"]["batch"]
 

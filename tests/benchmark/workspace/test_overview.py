@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from workspaces import Made, content, gone, two_rows
 
 from nferbench.workspace.holders import RUN, at_work, holders
 from nferbench.workspace.overview import overview
+from nferbench.workspace.owners import this_process
 
 
 def test_everything_is_seen_and_nothing_is_changed(tmp_path: Path) -> None:
@@ -55,11 +56,11 @@ def test_a_stage_at_work_is_called_by_its_name_and_not_unfinished(tmp_path: Path
 
 def test_a_lock_of_another_machine_is_live_while_it_gives_signs_of_life(tmp_path: Path) -> None:
     made = Made(tmp_path)
-    lock = made.lock("a" * 64)
-    lock.write_text(json.dumps({"host": "elsewhere", "process": 1, "started": "2", "since": "2025-01-01T00:00:00Z"}))
-    (here,) = holders(tmp_path, lock.stat().st_mtime + 30)
+    (sign,) = made.lock("a" * 64).iterdir()
+    sign.write_text(replace(this_process(), host="elsewhere", since="2025-01-01 00:00:00 UTC").written())
+    (here,) = holders(tmp_path, sign.stat().st_mtime + 30)
     assert here.live and here.since is not None and here.since.year == 2025
-    (later,) = holders(tmp_path, lock.stat().st_mtime + 90)
+    (later,) = holders(tmp_path, sign.stat().st_mtime + 90)
     assert not later.live
 
 
