@@ -22,7 +22,7 @@ def options(command: str) -> list[str]:
 
 def test_run_plan_and_diagnose_take_the_same_options_and_their_own() -> None:
     shared = list(vars(RunOptions()))
-    assert options("run") == [*shared, "timeout", "allow_leaks", "yes"]
+    assert options("run") == [*shared, "timeout", "allow_leaks", "no_wait", "yes"]
     assert options("plan") == [*shared, "splits"]
     assert options("diagnose") == [*shared, "names", "faces", "out", "yes"]
 
