@@ -22,9 +22,9 @@ def options(command: str) -> list[str]:
 
 def test_run_plan_and_diagnose_take_the_same_options_and_their_own() -> None:
     shared = list(vars(RunOptions()))
-    assert options("run") == [*shared, "timeout", "allow_leaks", "yes"]
+    assert options("run") == [*shared, "timeout", "allow_leaks", "no_wait", "log", "yes"]
     assert options("plan") == [*shared, "splits", "on", "as_json"]
-    assert options("diagnose") == [*shared, "names", "faces", "out", "yes"]
+    assert options("diagnose") == [*shared, "names", "faces", "out", "log", "yes"]
 
 
 def test_a_command_gets_what_was_typed_and_defaults_for_the_rest() -> None:
