@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nferbench.engine.worker import Finished, Setup
+from nferbench.engine.worker import ELSEWHERE, Finished, Setup
 from nferbench.planning.plan import Work, plan_work
 from nferbench.planning.plugins import import_file, load_plugins
 from nferbench.planning.records import write_record
 from nferbench.planning.settings import Request, resolve
+from nferbench.workspace.locks import HeldError
 from nferbench.workspace.store import Store
 
 TOY = import_file(str(Path(__file__).parent / "plugins" / "toy.py"))
@@ -41,6 +42,26 @@ def loses_card_7(connection: Any, setup: Setup) -> None:
     while connection.recv() is not None:
         card = os.environ.get("CUDA_VISIBLE_DEVICES")
         connection.send(Finished("failed", "gone", device_lost=True) if card == "7" else Finished("done"))
+
+
+def commits(connection: Any, setup: Setup) -> None:
+    """A worker whose stages are done as soon as they are claimed."""
+    store = Store(setup.workspace)
+    while (task := connection.recv()) is not None:
+        try:
+            with store.claim(task):
+                done = store.find(task) is not None
+                if not done:
+                    store.commit(task, {"result": {}})
+            connection.send(Finished("done", ELSEWHERE if done else ""))
+        except HeldError as error:
+            connection.send(Finished("held", str(error)))
+
+
+def hangs(connection: Any, setup: Setup) -> None:
+    """A worker whose stages never end."""
+    connection.recv()
+    time.sleep(600)
 
 
 def leaves_a_child(connection: Any, setup: Setup) -> None:

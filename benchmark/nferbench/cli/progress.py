@@ -75,6 +75,7 @@ class LiveReporter:
         self._progress.stop()
 
     def started(self, stage: Stage) -> None:
+        self.left(stage)
         self._tasks[stage] = self._progress.add_task(fitted(f"  {readable(stage)}", self._room), total=None)
 
     def progress(self, stage: Stage, done: int, total: int) -> None:
@@ -83,10 +84,18 @@ class LiveReporter:
     def told(self, stage: Stage, text: str) -> None:
         self._console.print(f"note: {readable(stage)}: {text}", markup=False, highlight=False)
 
-    def ended(self, stage: Stage, finished: Finished) -> None:
-        self._progress.advance(self._all)
+    def left(self, stage: Stage) -> None:
         if stage in self._tasks:
             self._progress.remove_task(self._tasks.pop(stage))
+
+    def waits(self, stage: Stage, holder: str) -> None:
+        self.left(stage)
+        self._tasks[stage] = self._progress.add_task(fitted(f"  waiting: {readable(stage)}", self._room), total=None)
+        self._console.print(f"{readable(stage)}: waiting for {holder}", markup=False, highlight=False)
+
+    def ended(self, stage: Stage, finished: Finished) -> None:
+        self._progress.advance(self._all)
+        self.left(stage)
         if finished.status not in ("done", "waiting"):
             self._console.print(
                 f"{finished.status}: {readable(stage)}: {finished.reason}", markup=False, highlight=False
@@ -126,11 +135,19 @@ class PlainReporter:
     def told(self, stage: Stage, text: str) -> None:
         self._print(f"note: {readable(stage)}: {text}")
 
+    def left(self, stage: Stage) -> None:
+        return
+
+    def waits(self, stage: Stage, holder: str) -> None:
+        self._print(f"          {readable(stage)}: waiting for {holder}")
+
     def ended(self, stage: Stage, finished: Finished) -> None:
         self._ended += 1
         elapsed = time.monotonic() - self._began
         left = elapsed / self._ended * (self._total - self._ended)
-        end = f"{finished.seconds:.1f} s" if finished.status == "done" else f"{finished.status}: {finished.reason}"
+        end = f"{finished.status}: {finished.reason}"
+        if finished.status == "done":
+            end = finished.reason or f"{finished.seconds:.1f} s"
         self._print(f"{self._ended:>4}/{self._total} {readable(stage)}  {end}  (about {duration(left)} left)")
         if finished.trace:
             self._print(finished.trace)

@@ -20,9 +20,14 @@ def run(
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Go on where tested faces are also fitted to; every table says so.")
     ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Give stages up that another run is at work on; default waits for them.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Train, translate and score every method on every fold; done work is not done again.
+
+    Several of these on one workspace, on one machine or on many, divide the work.
 
     nferbench run --methods all,ablation --dataset synthetic-hfe --preset quick
     """
@@ -61,7 +66,7 @@ def run(
 
     workers = chosen.jobs or default_jobs(setup)
     accept_cost(work, states, setup, store, workers, yes)
-    outcome = work_off(states, setup, store, workers, guard, timeout)
+    outcome = work_off(states, setup, store, workers, guard, timeout, wait_for_others=not no_wait)
     tell_prepared([stage for stage in (work.faces, work.extra) if stage is not None], store)
     tell_noted([stage for stage in outcome.done if isinstance(stage, Translate)], store)
     say(f"{len(outcome.done)} stages done, {len(outcome.failed)} not." + (f" Record: {record}" if record else ""))

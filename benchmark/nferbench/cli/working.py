@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -52,20 +53,47 @@ def work_off(
     workers: int,
     gate: Callable[[], None] | None = None,
     timeout: float | None = None,
+    wait_for_others: bool = True,
 ) -> Outcome:
     """Do all stages that are not done, those anew that are damaged or asked for again; see `engine.runner`."""
     from nferbench.engine.runner import run_stages
 
     to_run = [state for state in states if state.state != "done"]
     for state in to_run:
-        if state.state == "damaged":
-            say(f"{state.reason}; set aside as {store.set_aside(state.stage)}, doing it again")
-        elif state.state == "again":
-            store.set_aside(state.stage, "replaced")
-            store.discard(state.stage)
+        if state.state in ("damaged", "again"):
+            _make_room(state, store)
     stages = [state.stage for state in to_run]
     with reporter(stages) as show:
-        return run_stages(stages, setup, store, show, jobs=workers, timeout=timeout, gate=gate)
+        return run_stages(
+            stages,
+            setup,
+            store,
+            show,
+            jobs=workers,
+            timeout=timeout,
+            gate=gate,
+            wait_for_others=wait_for_others,
+        )
+
+
+def _make_room(state: Status, store: Store) -> None:
+    """Set aside what is to be done anew, unless another run has done so since it was looked at."""
+    from nferbench.workspace.locks import HeldError
+
+    while store.path(state.stage).exists():
+        try:
+            with store.claim(state.stage):
+                try:
+                    entry = store.find(state.stage)
+                except DataError as error:
+                    say(f"damaged: {error}; set aside as {store.set_aside(state.stage)}, doing it again")
+                    return
+                if entry is not None and entry == state.entry:
+                    store.set_aside(state.stage, "replaced")
+                    store.discard(state.stage)
+                return
+        except HeldError:  # for the moment that finding it takes, or by a run that makes room as well
+            time.sleep(0.05)
 
 
 def whole(stage: Stage, store: Store) -> Entry:

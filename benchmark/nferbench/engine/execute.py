@@ -1,4 +1,4 @@
-"""Doing a stage: hold its lock, fill its partial directory, commit the result with what it cost."""
+"""Doing a stage that is claimed: fill its partial directory, commit the result with what it cost."""
 
 from __future__ import annotations
 
@@ -16,41 +16,43 @@ from nferbench.engine.translating import translate_faces
 from nferbench.faces.prepare import BLOCKS, prepare
 from nferbench.planning.code import code_of, foreign
 from nferbench.planning.costs import cost_key
-from nferbench.workspace.entries import Entry
 from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, key
 
 
-def execute(stage: Stage, context: Context) -> Entry:
-    """Do one stage, hold its lock meanwhile, and commit the result.
+def execute(stage: Stage, context: Context) -> bool:
+    """Do one stage whose lock is held, and commit the result.
+
+    Returns:
+        Whether it was done here; False where another run had done it, or all but its last step.
 
     Raises:
-        HeldError: another run is at work on it.
+        LostError: another run took the lock meanwhile; nothing was committed.
         DataError: a needed entry is missing or damaged.
         DivergedError, PluginError: see the kinds of stages.
     """
-    with context.store.claim(stage):
-        if (entry := context.store.find(stage) or context.store.adopt(stage)) is not None:
-            return entry
-        partial = context.store.partial(stage)
-        resumed = any(partial.glob("checkpoint*")) or any(partial.glob(f"{BLOCKS}/*"))
-        if context.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(context.device)
-        began = time.monotonic()
-        result = _perform(stage, context)
-        cost = {
-            "key": cost_key(stage, device_name(context.device)),
-            "seconds": round(time.monotonic() - began, 3),
-            "units": result["units"],
-            "resumed": resumed,
-        }
-        made_with = {
-            "torch": torch.__version__,
-            "device": device_name(context.device),
-            "code": code_of(stage),
-            **_computed(context),
-            **result.pop("means", {}),
-        }
-        return context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
+    if (context.store.find(stage) or context.store.adopt(stage)) is not None:
+        return False
+    partial = context.store.partial(stage)
+    resumed = any(partial.glob("checkpoint*")) or any(partial.glob(f"{BLOCKS}/*"))
+    if context.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(context.device)
+    began = time.monotonic()
+    result = _perform(stage, context)
+    cost = {
+        "key": cost_key(stage, device_name(context.device)),
+        "seconds": round(time.monotonic() - began, 3),
+        "units": result["units"],
+        "resumed": resumed,
+    }
+    made_with = {
+        "torch": torch.__version__,
+        "device": device_name(context.device),
+        "code": code_of(stage),
+        **_computed(context),
+        **result.pop("means", {}),
+    }
+    context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
+    return True
 
 
 def _computed(context: Context) -> dict[str, Any]:

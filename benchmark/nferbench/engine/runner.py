@@ -14,12 +14,15 @@ from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
 from nferbench.contract.printable import one_line
+from nferbench.engine.others import Others
 from nferbench.engine.worker import Finished, Progress, Setup, Told, serve
 from nferbench.machine.visible import VARIABLE
+from nferbench.workspace.owners import Owner
 from nferbench.workspace.stages import Stage, readable
 from nferbench.workspace.store import Store
 
 LOSSES = 3  # workers that lose one card, with no stage finished on it in between, after which it is not used any more
+IDLE = 0.25  # seconds between two rounds of a run that only waits for others
 
 
 class Reporter(Protocol):
@@ -30,6 +33,12 @@ class Reporter(Protocol):
     def progress(self, stage: Stage, done: int, total: int) -> None: ...
 
     def told(self, stage: Stage, text: str) -> None: ...
+
+    def left(self, stage: Stage) -> None:
+        """A stage that was started is another run's after all."""
+
+    def waits(self, stage: Stage, holder: str) -> None:
+        """Nothing else is to do; said once of each holder."""
 
     def ended(self, stage: Stage, finished: Finished) -> None: ...
 
@@ -60,8 +69,12 @@ def run_stages(
     jobs: int,
     timeout: float | None = None,
     gate: Callable[[], None] | None = None,
+    wait_for_others: bool = True,
 ) -> Outcome:
     """Do stages that are not in the store, each as soon as what it needs is there.
+
+    Any number of runs may do so in one workspace. A stage that another one is at work on is left to it, and whatever
+    else is ready is done first. When nobody is at work on it any more, it is done, has failed, or is taken up here.
 
     Args:
         stages: in an order in which each follows what it needs; stages that are done already are left out.
@@ -74,6 +87,7 @@ def run_stages(
         timeout: seconds after which a stage is stopped; None never stops one.
         gate: called once when the stages that need no other are done, before any other starts; what it raises ends
             the run.
+        wait_for_others: False ends a stage that another run is at work on as "held".
 
     Raises:
         KeyboardInterrupt: after all workers were stopped; what they had committed stays.
@@ -86,6 +100,8 @@ def run_stages(
     cards = setup.cards or ("",)
     shares = {card: max(1, len(range(place, jobs, len(cards)))) for place, card in enumerate(cards)}  # workers on each
     losses: Counter[str] = Counter()  # in a row, by card
+    others = Others(store) if wait_for_others else None
+    told: dict[Stage, Owner] = {}  # who is waited for, as far as the reporter knows
 
     def end(stage: Stage, finished: Finished) -> None:
         open_stages.discard(stage)
@@ -124,21 +140,40 @@ def run_stages(
                 else:
                     gate()
                     gate = None
+            moved = False
+            waited: dict[Stage, Owner] = {}
             for stage in ready:
                 worker = next((worker for worker in workers if worker.stage is None), None)
-                if worker is None and len(workers) < jobs:
-                    on = Counter(worker.card for worker in workers)
-                    roomy = [card for card in usable if on[card] < shares[card]]
-                    if roomy:
-                        card = min(roomy, key=lambda card: on[card])
-                        worker = _start(replace(setup, sharing=shares[card]), card)
-                        workers.append(worker)
-                if worker is None:
+                on = Counter(worker.card for worker in workers)
+                roomy = [card for card in usable if on[card] < shares[card]] if len(workers) < jobs else []
+                if worker is None and not roomy:
                     break
+                if others is not None:
+                    if (owner := others.at_work(stage)) is not None:
+                        waited[stage] = owner
+                        continue
+                    if (finished := others.ended(stage)) is not None:
+                        moved = True
+                        del pending[stage]
+                        end(stage, finished)
+                        continue
+                if worker is None:
+                    card = min(roomy, key=lambda card: on[card])
+                    worker = _start(replace(setup, sharing=shares[card]), card)
+                    workers.append(worker)
                 del pending[stage]
                 worker.stage, worker.since = stage, time.monotonic()
                 reporter.started(stage)
                 worker.connection.send(stage)
+            if moved:
+                continue
+            busy = sum(worker.stage is not None for worker in workers)
+            for stage, owner in waited.items():
+                if busy < jobs and told.get(stage) != owner:
+                    told[stage] = owner
+                    reporter.waits(stage, owner.told())
+            if waited and not busy:
+                time.sleep(IDLE)
             for worker in _talking(workers):
                 finished = _heard(worker, reporter)
                 if finished is None or worker.stage is None:
@@ -150,15 +185,19 @@ def run_stages(
                     finished = _after_loss(finished, worker.card, losses[worker.card])
                 elif finished.status == "done" and losses[worker.card] < LOSSES:
                     losses[worker.card] = 0
-                if finished.device_lost or finished.status == "killed":
+                if finished.status == "held" and others is not None:
+                    others.meet(stage)
+                    pending[stage] = None
+                    reporter.left(stage)
+                elif finished.device_lost or finished.status == "killed":
                     _lose(store, stage, finished, end)
                 else:
                     end(stage, finished)
             for worker in workers:
                 if worker.stage and timeout is not None and time.monotonic() - worker.since > timeout:
-                    _stop(worker)
                     stage, worker.stage = worker.stage, None
                     _lose(store, stage, Finished("timeout", f"stopped after {timeout:.0f} s (--timeout)"), end)
+                    _stop(worker)  # which frees its lock: those who wait for it find why
             for worker in [worker for worker in workers if worker.stage is None]:
                 if losses[worker.card] >= LOSSES or not worker.process.is_alive():
                     _stop(worker)

@@ -20,11 +20,12 @@ from typing import Any
 from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError
 from nferbench.contract.exhausted import lacking
 from nferbench.engine.how import AS_USUAL, How, settle
-from nferbench.workspace.locks import HeldError
+from nferbench.workspace.locks import Claim, HeldError, LostError
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
 
 PROGRESS_SECONDS = 0.5  # least time between two messages of progress
+ELSEWHERE = "done by another run"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Finished:
     """How a stage ended."""
 
     status: str  # "done", "failed", "diverged", "out-of-memory", "damaged" or "held"
-    reason: str = ""
+    reason: str = ""  # of what is done: that it was found so, else nothing
     seconds: float = 0.0
     trace: str = ""
     device_lost: bool = False  # the worker can do nothing more on its device, and ends
@@ -94,6 +95,21 @@ def serve(connection: Connection, setup: Setup) -> None:
 
 
 def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> Finished:
+    store = Store(setup.workspace)
+    try:
+        with store.claim(task) as claim:
+            return _claimed(task, setup, connection, device, store, claim)
+    except LostError as error:
+        connection.send(Told(str(error)))
+        return Finished("held", str(error))
+    except HeldError as error:
+        return Finished("held", str(error))
+    except Exception as error:
+        return _failed(store, task, _ended_by(error, setup))
+
+
+def _claimed(task: Stage, setup: Setup, connection: Connection, device: Any, store: Store, claim: Claim) -> Finished:
+    """Do a stage whose lock is held; why it failed is noted before the lock is free, for those who wait for it."""
     from nferbench.engine.context import Context
     from nferbench.engine.execute import execute
     from nferbench.engine.lost import answers, lost_device
@@ -105,9 +121,10 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         now = time.monotonic()
         if now - told >= PROGRESS_SECONDS:
             told = now
+            if claim.lost.is_set():
+                claim.check()
             connection.send(Progress(done, total))
 
-    store = Store(setup.workspace)
     context = Context(
         store,
         setup.roots,
@@ -120,13 +137,12 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
     )
     began = time.monotonic()
     try:
-        execute(task, context)
-        return Finished("done", seconds=time.monotonic() - began)
-    except HeldError as error:
-        return Finished("held", str(error))
+        done_here = execute(task, context)
+        return Finished("done", "" if done_here else ELSEWHERE, time.monotonic() - began)
     except Exception as error:  # whatever a plugin raises costs this stage only
         if lost_device(error) or not answers(device):
             return replace(_bug(error), device_lost=True)  # noted by the runner, which knows what comes of it
+        claim.check()  # what failed for want of its files has lost them to another owner
         if isinstance(error, DivergedError):
             store.discard(task)  # its checkpoint leads to the same place
         return _failed(store, task, _ended_by(error, setup))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
 import os
 import re
+import secrets
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -66,7 +69,7 @@ def write_cache(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, and see it on the disk before returning."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{secrets.token_hex(8)}")  # processes on two machines may have one number
     try:
         with aside.open("wb") as file:
             file.write(data)
@@ -75,6 +78,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def copy_in_place(folder: Path, token: str) -> None:
+    """Put a copy in the place of every file of a folder, so that who has one open changes nothing here any more.
+
+    Hidden files are removed: they were on their way to another name.
+    """
+    for file in [path for path in folder.rglob("*") if path.is_file()]:
+        if file.name.startswith("."):
+            file.unlink()
+            continue
+        aside = file.with_name(f".{token}")
+        shutil.copyfile(file, aside)
+        aside.replace(file)
 
 
 def sha256(path: Path) -> str:
@@ -88,7 +105,13 @@ def set_aside(path: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         target = folder / f"{path.name}-{number}"
-        if not target.exists():
+        if target.exists():
+            continue
+        try:
             path.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # a run beside this one took the name
+                raise
+        else:
             return target
     raise AssertionError("numbers do not end")

@@ -51,6 +51,21 @@ def test_a_run_that_is_stopped_half_way_has_its_record(tmp_path: Path, stopped: 
     assert '"name": "none"' in record
 
 
+@pytest.mark.parametrize(("words", "waits"), [((), True), (("--no-wait",), False)])
+def test_a_run_waits_for_others_unless_told_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: None, words: tuple[str, ...], waits: bool
+) -> None:
+    asked: list[bool] = []
+
+    def stop(*_: object, wait_for_others: bool, **__: object) -> None:
+        asked.append(wait_for_others)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nferbench.engine.runner.run_stages", stop)
+    run(tmp_path, *words)
+    assert asked == [waits]
+
+
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("reason", ["leaks", "leaks found later", "too long", "cannot be built"])
 def test_a_refused_run_changes_no_record(

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -265,13 +266,45 @@ def test_ctrl_c_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.glob("faces/*/stage.json"))
 
 
-def test_two_runs_on_one_workspace_do_not_harm_each_other(finished: Path, tmp_path: Path) -> None:
-    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "none,toy-regression", *SMALL)
-    both = [subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
-    texts = [process.communicate(timeout=300)[0].decode() for process in both]
-    for process, text in zip(both, texts, strict=True):
-        assert process.returncode == 0 or "is held by process" in text, text
-    bench(tmp_path, "none,toy-regression")
+def together(workspace: Path, *more: str) -> list[subprocess.Popen[str]]:
+    """Three identical runs, started at once."""
+    words = ("run", "--plugin", str(TOY), "--workspace", str(workspace), "--methods", "none,toy-regression", *SMALL)
+    return [
+        subprocess.Popen(
+            command(*words, "--jobs", "1", *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(3)
+    ]
+
+
+def done_by_it(text: str) -> list[str]:
+    """The stages that a run did itself, as it tells them."""
+    return re.findall(r"^ *\d+/\d+ (.*)  \d+\.\d s  \(about", text, re.MULTILINE)
+
+
+def test_identical_runs_divide_the_work(finished: Path, tmp_path: Path) -> None:
+    texts = []
+    for process in together(tmp_path):
+        texts.append(process.communicate(timeout=300)[0])
+        assert process.returncode == 0, texts[-1]
+    did = [stage for text in texts for stage in done_by_it(text)]
+    assert len(did) == len(set(did)) == len(list(tmp_path.glob("*/*/stage.json")))
+    assert any("  done by another run  " in text for text in texts)
+    assert numbers(tmp_path) == numbers(finished)
+    assert len(list(tmp_path.glob("records/*.json"))) == 1
+    assert not list(tmp_path.glob("locks/*")) and not list(tmp_path.glob("partial/*"))
+
+
+def test_one_of_several_runs_is_killed_and_the_others_finish(finished: Path, tmp_path: Path) -> None:
+    first, *others = together(tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("faces/*/stage.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    for process in others:
+        text = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, text
     assert numbers(tmp_path) == numbers(finished)
 
 

@@ -10,7 +10,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from nferbench.cli.progress import LiveReporter, fitted
+from nferbench.cli.progress import LiveReporter, PlainReporter, fitted
+from nferbench.engine.worker import Finished
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
 from nferbench.workspace.stages import HeldOut, PrepareFaces, Recognise, Translate
@@ -66,3 +67,25 @@ def test_a_label_is_no_markup(tmp_path: Path) -> None:
     with console.capture() as shown:
         console.print(reporter._progress.get_renderable())
     assert "[/red] [bold]x" in shown.get()
+
+
+@pytest.mark.parametrize("kind", [LiveReporter, PlainReporter])
+def test_who_is_waited_for_is_said(kind: type[LiveReporter] | type[PlainReporter]) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=kind is LiveReporter, color_system=None)
+    faces, recognition = stages()
+    reporter = kind(console, [faces, recognition])
+    reporter.started(faces)
+    reporter.left(faces)
+    reporter.waits(faces, "process 12 on node-3 since 2026-01-02 10:00:00 UTC")
+    reporter.waits(faces, "process 13 on node-3 since 2026-01-02 11:00:00 UTC")  # the first one died
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.count("faces synthetic-hfe-32px: waiting for process 1") == 2
+    assert "process 13 on node-3 since 2026-01-02 11:00:00 UTC" in text
+    if isinstance(reporter, LiveReporter):
+        assert [task.description for task in reporter._progress.tasks[1:]] == ["  waiting: faces synthetic-hfe-32px"]
+    reporter.ended(faces, Finished("done", "done by another run"))
+    if isinstance(reporter, LiveReporter):
+        assert len(reporter._progress.tasks) == 1
+    else:
+        assert "1/2 faces synthetic-hfe-32px  done by another run" in console.file.getvalue()

@@ -8,18 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from processes import TOY, fails, leaves_a_child, loses_card_7, loses_its_device
+from processes import TOY, commits, fails, hangs, leaves_a_child, loses_card_7, loses_its_device
 
 from nferbench.contract.errors import DivergedError
 from nferbench.engine import runner, worker
-from nferbench.engine.worker import Finished, Setup
-from nferbench.workspace.stages import HeldOut, PrepareFaces, ScoreTranslation, Translate
+from nferbench.engine.worker import Finished, Setup, Told
+from nferbench.workspace.stages import HeldOut, PrepareFaces, ScoreTranslation, Translate, key
 from nferbench.workspace.store import Store
 
 FACES = PrepareFaces(TOY.Blobs(), "content", 32, "given", 0)
@@ -34,6 +35,10 @@ class Silent:
     def progress(self, stage: Any, done: int, total: int) -> None: ...
 
     def told(self, stage: Any, text: str) -> None: ...
+
+    def left(self, stage: Any) -> None: ...
+
+    def waits(self, stage: Any, holder: str) -> None: ...
 
     def ended(self, stage: Any, finished: Finished) -> None: ...
 
@@ -139,6 +144,193 @@ def test_each_worker_is_given_one_visible_device_and_knows_who_shares_it(
     reasons = [finished.reason.split(";")[0].removeprefix("lost ") for finished in outcome.failed.values()]
     assert set(reasons) == told and len(reasons) == jobs
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,GPU-5d2c"
+
+
+class Events(Silent):
+    """What happens, in order; when the run waits, the other one moves."""
+
+    def __init__(self, other: Callable[[], None]) -> None:
+        self._other = other
+        self.seen: list[tuple[str, Any, str]] = []
+
+    def started(self, stage: Any) -> None:
+        self.seen.append(("started", stage, ""))
+
+    def left(self, stage: Any) -> None:
+        self.seen.append(("left", stage, ""))
+
+    def waits(self, stage: Any, holder: str) -> None:
+        self.seen.append(("waits", stage, holder))
+        self._other()
+
+    def ended(self, stage: Any, finished: Finished) -> None:
+        self.seen.append(("ended", stage, finished.reason))
+
+
+@pytest.fixture
+def quickly(quick: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    quick.setattr("nferbench.engine.others.LOOK", 0.01)
+    quick.setattr("nferbench.engine.others.JUDGE", 0.02)
+    quick.setattr(runner, "IDLE", 0.01)
+    quick.setattr(runner, "serve", commits)
+    return quick
+
+
+def test_what_another_run_is_at_work_on_is_waited_for_after_all_else_is_done(
+    tmp_path: Path, quickly: pytest.MonkeyPatch
+) -> None:
+    theirs, *mine = stages = [faces(first) for first in range(4)]
+    needing = replace(translations(1)[0], source=theirs)
+    other = Store(tmp_path)
+    with ExitStack() as held:
+        held.enter_context(other.claim(theirs))
+
+        def finish() -> None:
+            other.commit(theirs, {"result": {}})
+            held.close()
+
+        events = Events(finish)
+        outcome = runner.run_stages([*stages, needing], setup(tmp_path), Store(tmp_path), events, jobs=1)
+    assert set(outcome.done) == {*stages, needing} and not outcome.failed
+    assert [stage for what, stage, _ in events.seen if what == "started"] == [*mine, needing]
+    (waits,) = [at for at, (what, _, _) in enumerate(events.seen) if what == "waits"]
+    assert [stage for what, stage, _ in events.seen[:waits] if what == "ended"] == mine
+    assert f"process {os.getpid()} on" in events.seen[waits][2] and " since " in events.seen[waits][2]
+    assert ("ended", theirs, "done by another run") in events.seen
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_stage_that_another_run_gave_up_is_taken_up(tmp_path: Path, quickly: pytest.MonkeyPatch, jobs: int) -> None:
+    other = Store(tmp_path)
+    with ExitStack() as held:
+        held.enter_context(other.claim(FACES))
+
+        def killed() -> None:
+            other.fail(FACES, "killed", "its process ended with signal 9")
+            held.close()
+
+        outcome = runner.run_stages(CHAIN, setup(tmp_path), Store(tmp_path), Events(killed), jobs=jobs)
+    assert outcome.done == CHAIN
+
+
+def test_a_stage_on_which_another_run_failed_is_not_tried_in_turn(tmp_path: Path, quickly: pytest.MonkeyPatch) -> None:
+    other = Store(tmp_path)
+    with ExitStack() as held:
+        held.enter_context(other.claim(FACES))
+
+        def fail() -> None:
+            other.fail(FACES, "diverged", "NaN")
+            held.close()
+
+        events = Events(fail)
+        outcome = runner.run_stages(CHAIN, setup(tmp_path), Store(tmp_path), events, jobs=1)
+    assert [outcome.failed[stage].status for stage in CHAIN] == ["diverged", "waiting", "waiting"]
+    assert outcome.failed[FACES].reason.startswith("NaN (in another run, process ")
+    assert not any(what == "started" for what, _, _ in events.seen)
+    assert runner.run_stages(CHAIN, setup(tmp_path), other, Silent(), jobs=1).done == CHAIN  # the next run tries
+
+
+def test_a_stage_that_another_run_takes_first_is_left_to_it(tmp_path: Path, quickly: pytest.MonkeyPatch) -> None:
+    """It was free when it was looked at and held when it was tried: not looked at means free here."""
+    quickly.setattr("nferbench.engine.others.Others.at_work", lambda *_: None)
+    other = Store(tmp_path)
+    with ExitStack() as held:
+        held.enter_context(other.claim(faces(0)))
+
+        class Counting(Silent):
+            left_to_it = 0
+
+            def left(self, stage: Any) -> None:
+                self.left_to_it += 1
+                if self.left_to_it == 2:
+                    other.commit(stage, {"result": {}})
+                    held.close()
+
+        reporter = Counting()
+        outcome = runner.run_stages([faces(0), faces(1)], setup(tmp_path), Store(tmp_path), reporter, jobs=1)
+    assert outcome.done == (faces(1), faces(0)) and reporter.left_to_it >= 2
+
+
+def test_without_waiting_a_stage_of_another_run_ends_as_held(tmp_path: Path, quickly: pytest.MonkeyPatch) -> None:
+    with Store(tmp_path).claim(FACES):
+        outcome = runner.run_stages(CHAIN, setup(tmp_path), Store(tmp_path), Silent(), jobs=1, wait_for_others=False)
+    assert [outcome.failed[stage].status for stage in CHAIN] == ["held", "waiting", "waiting"]
+    assert f"faces toy-32px is held by process {os.getpid()} on" in outcome.failed[FACES].reason
+
+
+def test_the_gate_opens_when_another_run_prepared_the_faces(tmp_path: Path, quickly: pytest.MonkeyPatch) -> None:
+    other, seen = Store(tmp_path), []
+    with ExitStack() as held:
+        held.enter_context(other.claim(FACES))
+
+        def finish() -> None:
+            other.commit(FACES, {"result": {}})
+            held.close()
+
+        outcome = runner.run_stages(
+            CHAIN,
+            setup(tmp_path),
+            Store(tmp_path),
+            Events(finish),
+            jobs=1,
+            gate=lambda: seen.append(other.find(FACES)),
+        )
+    assert outcome.done == CHAIN and len(seen) == 1 and seen[0] is not None
+
+
+def test_why_a_stage_was_stopped_is_noted_before_its_lock_is_free(tmp_path: Path, quickly: pytest.MonkeyPatch) -> None:
+    quickly.setattr(runner, "serve", hangs)
+    noted: list[bool] = []
+    stop = runner._stop
+
+    def stopped(*arguments: Any, **named: Any) -> None:
+        noted.append(Store(tmp_path).failure(FACES) is not None)
+        stop(*arguments, **named)
+
+    quickly.setattr(runner, "_stop", stopped)
+    runner.run_stages(CHAIN[:1], setup(tmp_path), Store(tmp_path), Silent(), jobs=1, timeout=0.1)
+    assert noted and all(noted)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("gone"), DivergedError("NaN")])
+def test_an_attempt_that_lost_its_lock_is_held_and_throws_nothing_of_the_next_owner_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    other = Store(tmp_path)
+    with ExitStack() as held:
+
+        def overtaken(*_: object) -> None:
+            (sign,) = (tmp_path / "locks" / key(FACES)).iterdir()
+            sign.unlink()
+            held.enter_context(other.claim(FACES))
+            (other.partial(FACES) / "checkpoint.pt").write_text("state")
+            raise error
+
+        monkeypatch.setattr("nferbench.engine.execute.execute", overtaken)
+        mine, theirs = multiprocessing.Pipe()
+        finished = worker._attempt(FACES, setup(tmp_path), mine, torch.device("cpu"))
+        assert finished.status == "held"
+        assert finished.reason.startswith(f"the lock of faces toy-32px was lost to process {os.getpid()} on")
+        assert theirs.recv() == Told(finished.reason)
+        assert (other.partial(FACES) / "checkpoint.pt").exists() and not list(tmp_path.glob("failures/*"))
+
+
+def test_why_a_stage_failed_is_noted_before_its_lock_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked: list[bool] = []
+    fail = Store.fail
+
+    def noting(self: Store, *arguments: Any) -> None:
+        locked.append(self.is_locked(FACES))
+        fail(self, *arguments)
+
+    def raising(*_: object) -> None:
+        raise DivergedError("NaN")
+
+    monkeypatch.setattr(Store, "fail", noting)
+    monkeypatch.setattr("nferbench.engine.execute.execute", raising)
+    mine, _ = multiprocessing.Pipe()
+    assert worker._attempt(FACES, setup(tmp_path), mine, torch.device("cpu")).status == "diverged"
+    assert locked == [True] and not Store(tmp_path).is_locked(FACES)
 
 
 def test_a_process_of_ours_ends_with_the_one_that_started_it(tmp_path: Path) -> None:

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.planning.plugins import import_file
 from nferbench.workspace.entries import verify
-from nferbench.workspace.files import read_cache, write_cache, write_json
-from nferbench.workspace.locks import HeldError
+from nferbench.workspace.files import read_cache, set_aside, write_cache, write_json
+from nferbench.workspace.locks import LostError
 from nferbench.workspace.stages import PrepareFaces, key
 from nferbench.workspace.store import Store, open_workspace, read_workspace
 
@@ -146,18 +148,6 @@ def test_a_file_where_unfinished_work_is_due_is_put_aside(tmp_path: Path) -> Non
     assert len(list((tmp_path / "damaged").iterdir())) == 1
 
 
-def test_a_lock_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    lock = tmp_path / "locks" / key(stage())
-    lock.mkdir(parents=True)
-    with pytest.raises(HeldError, match="is no lock"), store.claim(stage()):
-        pass
-    lock.rmdir()
-    lock.write_text("[" * 100_000)
-    with store.claim(stage()):
-        pass
-
-
 def test_a_changed_digit_of_a_small_file_is_seen_wherever_its_entry_is_found(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = filled(store, stage())
@@ -231,41 +221,126 @@ def test_a_checkpoint_is_not_part_of_a_result(tmp_path: Path) -> None:
     assert sorted(file.name for file in path.iterdir()) == ["data.txt", "stage.json"]
 
 
-def test_a_stage_that_is_held_is_refused(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    with (
-        store.claim(stage()),
-        pytest.raises(HeldError, match=f"process {os.getpid()}"),
-        Store(tmp_path).claim(stage()),
-    ):
-        pass
-    with store.claim(stage()):
-        pass
-
-
-def test_the_lock_of_a_dead_process_is_void(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    lock = tmp_path / "locks" / key(stage())
-    lock.parent.mkdir()
-    # The number of a live process, but with another start: numbers are used again.
-    lock.write_text(json.dumps({"host": socket.gethostname(), "process": os.getppid(), "started": "1"}))
-    with store.claim(stage()):
-        assert json.loads(lock.read_text())["process"] == os.getpid()
-
-
-def test_the_lock_of_another_machine_is_void_only_without_a_heartbeat(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    lock = tmp_path / "locks" / key(stage())
-    lock.parent.mkdir()
-    lock.write_text(json.dumps({"host": "elsewhere", "process": 1, "started": "1"}))
-    with pytest.raises(HeldError, match="elsewhere"), store.claim(stage()):
-        pass
-    os.utime(lock, (0, 0))
-    with store.claim(stage()):
-        pass
-
-
 def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     with pytest.raises(UsageError, match="--workspace"):
         open_workspace(tmp_path / "runs")
+
+
+def test_half_done_work_of_a_claim_is_its_own_and_is_given_up_to_the_next(tmp_path: Path) -> None:
+    store, place = Store(tmp_path), tmp_path / "partial"
+    with store.claim(stage()) as claim:
+        assert store.partial(stage()) == place / f"{key(stage())}.{claim.token}"
+        (store.partial(stage()) / "checkpoint.pt").write_text("state")
+    assert [path.name for path in place.iterdir()] == [key(stage())]
+    with store.claim(stage()):
+        assert (store.partial(stage()) / "checkpoint.pt").read_text() == "state"
+        filled(store, stage())
+    assert not list(place.iterdir()) and store.find(stage()) is not None
+    with store.claim(stage()):
+        pass
+    assert not list(place.iterdir())  # nothing was begun
+
+
+def lose(store: Store, other: Store, stack: ExitStack) -> Any:
+    """The lock of a stage that a store holds is thought void and taken by another store."""
+    (sign,) = (store.workspace / "locks" / key(stage())).iterdir()
+    sign.unlink()
+    return stack.enter_context(other.claim(stage()))
+
+
+def test_who_lost_the_lock_commits_nothing_and_harms_nothing(tmp_path: Path) -> None:
+    """Held up in the middle of its work, with a file open, an owner goes on after another one has begun."""
+    first, second = Store(tmp_path), Store(tmp_path)
+    with ExitStack() as stack, ExitStack() as next_one:
+        stack.enter_context(first.claim(stage()))
+        mine = first.partial(stage())
+        (mine / "checkpoint-3.pt").write_text("state")
+        images = np.lib.format.open_memmap(mine / "images.npy", mode="w+", dtype=np.uint8, shape=(4,))
+        images[:2] = 1
+        images.flush()
+        lose(first, second, next_one)
+        theirs = second.partial(stage())
+        assert (theirs / "checkpoint-3.pt").read_text() == "state" and not mine.exists()
+        images[:] = 9
+        images.flush()
+        assert np.load(theirs / "images.npy").tolist() == [1, 1, 0, 0]
+        with pytest.raises(FileNotFoundError):
+            (first.partial(stage()) / "weights").write_text("of the first")
+        with pytest.raises(FileNotFoundError):
+            first.commit(stage(), {"result": {"by": "the first"}})
+        assert first.find(stage()) is None
+        stack.close()
+        filled(second, stage())
+    entry = second.find(stage())
+    assert entry is not None and sorted(entry.info["files"]) == ["data.txt", "images.npy"]
+    assert not list((tmp_path / "partial").iterdir()) and not list((tmp_path / "locks").iterdir())
+
+
+def test_a_lock_that_is_lost_while_files_are_listed_is_noticed_before_the_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Store(tmp_path)
+    with first.claim(stage()) as claim:
+        lock = tmp_path / "locks" / key(stage())
+        real = write_json
+
+        def then_lost(path: Path, data: object) -> None:
+            real(path, data)
+            (lock / claim.token).unlink()
+
+        monkeypatch.setattr("nferbench.workspace.store.write_json", then_lost)
+        with pytest.raises(LostError, match="the lock of faces toy-32px was lost"):
+            filled(first, stage())
+    assert first.find(stage()) is None
+
+
+def test_a_result_that_is_whole_is_kept_if_its_owner_is_held_up_before_the_last_step(tmp_path: Path) -> None:
+    first, second = Store(tmp_path), Store(tmp_path)
+    with ExitStack() as stack, ExitStack() as next_one:
+        stack.enter_context(first.claim(stage()))
+        path = filled(first, stage())
+        path.rename(first.partial(stage()))  # as before that step
+        lose(first, second, next_one)
+        assert second.find(stage()) is None
+        adopted = second.adopt(stage())
+        assert adopted is not None and adopted.path == path
+
+
+def test_of_two_whole_results_the_first_stays(tmp_path: Path) -> None:
+    store, other = Store(tmp_path), Store(tmp_path / "other")
+    with store.claim(stage()):
+        (store.partial(stage()) / "data.txt").write_text("second bytes")
+        store.path(stage()).parent.mkdir()
+        filled(other, stage()).rename(store.path(stage()))
+        kept = store.commit(stage(), {"result": {}})
+    assert (kept.path / "data.txt").read_text() == "twelve bytes"
+    assert not list((tmp_path / "partial").iterdir())
+
+
+def test_a_failure_says_whose_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.failure(stage()) is None and store.failures() == {}
+    store.fail(stage(), "failed", "on purpose")
+    said = store.failure(stage())
+    assert said is not None and store.failures() == {key(stage()): said}
+    assert (said["status"], said["reason"]) == ("failed", "on purpose")
+    assert f"process {os.getpid()} on" in said["by"]
+    (tmp_path / "failures" / f"{key(stage())}.json").write_text("[")
+    assert store.failure(stage()) is None and store.failures() == {}
+
+
+def test_two_runs_that_move_things_away_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "entry").mkdir(parents=True)
+        (tmp_path / name / "entry" / "file").write_text(name)
+    rename = Path.rename
+
+    def after_another(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        set_aside(tmp_path / "two" / "entry", target.parent)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", after_another)
+    assert set_aside(tmp_path / "one" / "entry", tmp_path / "damaged").name == "entry-2"
+    assert [(tmp_path / "damaged" / f"entry-{i}" / "file").read_text() for i in (1, 2)] == ["two", "one"]
