@@ -14,7 +14,7 @@ from nferbench.cli.output import complain, reporter, say
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from nferbench.engine.runner import Outcome
+    from nferbench.engine.agenda import Outcome
     from nferbench.engine.worker import Setup
     from nferbench.planning.plan import Work
     from nferbench.planning.status import Status

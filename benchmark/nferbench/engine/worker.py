@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError
 from nferbench.contract.exhausted import lacking
@@ -58,6 +58,12 @@ class Told:
     text: str
 
 
+class Line(Protocol):
+    """Where a stage in hand is heard: a pipe to the runner, or what stands for one."""
+
+    def send(self, message: Any, /) -> None: ...
+
+
 @dataclass(frozen=True)
 class Finished:
     """How a stage ended."""
@@ -73,13 +79,7 @@ def serve(connection: Connection, setup: Setup) -> None:
     """The main function of a worker: do stages until the pipe closes or says None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner decides
     die_with(os.getppid())
-    from nferbench.planning.plugins import import_file
-
-    for file in setup.plugin_files:
-        import_file(file)
-    import torch
-
-    settle(setup.how, torch.device(setup.device))
+    device = settled(setup)
     while True:
         try:
             task = connection.recv()
@@ -87,20 +87,44 @@ def serve(connection: Connection, setup: Setup) -> None:
             return
         if task is None:
             return
-        finished = _attempt(task, setup, connection, torch.device(setup.device))
+        finished = attempt(task, setup, connection, device)
         connection.send(finished)
         if finished.device_lost:
             sys.stdout.flush()
             os._exit(1)  # not by the interpreter's end: what frees tensors there would call the lost device, and abort
 
 
-def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> Finished:
+def settled(setup: Setup) -> Any:
+    """Make this process one that does stages: with the plugins, and computing as was asked for; return its device."""
+    from nferbench.planning.plugins import import_file
+
+    for file in setup.plugin_files:
+        import_file(file)
+    import torch
+
+    device = torch.device(setup.device)
+    settle(setup.how, device)
+    return device
+
+
+def attempt(task: Stage, setup: Setup, line: Line, device: Any) -> Finished:
+    """Do one stage in this process, which `settled` has prepared.
+
+    Args:
+        task: the stage.
+        setup: of the process.
+        line: gets `Progress` and `Told`.
+        device: what `settled` returned.
+
+    Returns:
+        How it ended, whatever was raised. A failure is noted in the workspace, but for that of a lost device.
+    """
     store = Store(setup.workspace)
     try:
         with store.claim(task) as claim:
-            return _claimed(task, setup, connection, device, store, claim)
+            return _claimed(task, setup, line, device, store, claim)
     except LostError as error:
-        connection.send(Told(str(error)))
+        line.send(Told(str(error)))
         return Finished("held", str(error))
     except HeldError as error:
         return Finished("held", str(error))
@@ -108,7 +132,7 @@ def _attempt(task: Stage, setup: Setup, connection: Connection, device: Any) -> 
         return _failed(store, task, _ended_by(error, setup))
 
 
-def _claimed(task: Stage, setup: Setup, connection: Connection, device: Any, store: Store, claim: Claim) -> Finished:
+def _claimed(task: Stage, setup: Setup, line: Line, device: Any, store: Store, claim: Claim) -> Finished:
     """Do a stage whose lock is held; why it failed is noted before the lock is free, for those who wait for it."""
     from nferbench.engine.context import Context
     from nferbench.engine.execute import execute
@@ -123,7 +147,7 @@ def _claimed(task: Stage, setup: Setup, connection: Connection, device: Any, sto
             told = now
             if claim.lost.is_set():
                 claim.check()
-            connection.send(Progress(done, total))
+            line.send(Progress(done, total))
 
     context = Context(
         store,
@@ -133,7 +157,7 @@ def _claimed(task: Stage, setup: Setup, connection: Connection, device: Any, sto
         setup.checkpoint_seconds,
         setup.how,
         progress,
-        tell=lambda text: connection.send(Told(text)),
+        tell=lambda text: line.send(Told(text)),
     )
     began = time.monotonic()
     try:
