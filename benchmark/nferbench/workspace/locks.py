@@ -66,8 +66,10 @@ class Claim:
             if error.errno in _GONE:
                 self.lost.set()
         if self.lost.is_set():
-            other = holder(self.lock)
-            to = f" to {other.told()}" if other else ""
+            to = ""
+            with suppress(DataError, OSError):
+                if other := holder(self.lock):
+                    to = f" to {other.told()}"
             raise LostError(f"the lock of {self.name} was lost{to}, as its owner gave no sign of life; nothing is kept")
 
 

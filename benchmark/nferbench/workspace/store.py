@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -185,6 +186,10 @@ class Store:
         with claim(self._lock(stage), readable(stage)) as mine:
             self._claims[key(stage)] = mine
             try:
+                # Network file systems answer from memory that a name is not there, until its folder is seen to change.
+                for folder in (stage.kind, "partial"):
+                    with suppress(OSError):
+                        os.utime(self.workspace / folder)
                 self._inherit(stage, mine)
                 yield mine
             finally:

@@ -170,6 +170,14 @@ def test_an_owner_that_was_held_up_loses_its_lock_knows_it_and_leaves_that_of_th
         assert holder(lock) is not None
 
 
+def test_a_lock_that_is_lost_to_what_is_no_lock_is_lost(lock: Path) -> None:
+    with claim(lock, "work") as mine:
+        (lock / mine.token).unlink()
+        (lock / "note.txt").write_text("")
+        with pytest.raises(LostError, match="the lock of work was lost, as"):
+            mine.check()
+
+
 def test_an_owner_that_was_held_up_and_not_missed_keeps_its_lock(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         elsewhere(lock, monkeypatch, stack).check()
