@@ -20,7 +20,8 @@ from nferbench.cli.pretrain import pretrain
 from nferbench.cli.report import report
 from nferbench.cli.run import run
 from nferbench.cli.verify import verify
-from nferbench.contract.errors import NferbenchError
+from nferbench.contract.errors import NferbenchError, StoppedError
+from nferbench.engine.stopping import end_on_request
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 
@@ -53,6 +54,7 @@ def nferbench(
 
 def main() -> NoReturn:
     """Run the command line; errors made on purpose become one line each."""
+    end_on_request()
     try:
         app(prog_name="nferbench")
     except NferbenchError as error:
@@ -62,6 +64,8 @@ def main() -> NoReturn:
     except SystemExit as end:
         if end.code == INTERRUPTED:
             complain("interrupted; what is done stays, start the same command again to go on")
+        elif end.code == StoppedError.exit_code:
+            complain("stopped by a signal; what is done stays, start the same command again to go on")
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPIPE):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from nferbench.contract.errors import StoppedError
 from nferbench.contract.printable import one_line
 from nferbench.engine.agenda import IDLE, Agenda, Outcome, Reporter, stopped
+from nferbench.engine.stopping import GRACE, requests_to_stop
 from nferbench.engine.worker import Finished, Progress, Setup, Told, serve
 from nferbench.machine.visible import VARIABLE
 from nferbench.workspace.stages import Stage
@@ -62,7 +65,24 @@ def run_stages(
 
     Raises:
         KeyboardInterrupt: after all workers were stopped; what they had committed stays.
+        StoppedError: after a signal asked to stop and workers wrote checkpoints, for at most `GRACE` seconds.
+        SystemExit: after another signal, which does not wait for them.
     """
+    with requests_to_stop(then_at_once=True) as stopping:
+        return _run_stages(stages, setup, store, reporter, jobs, timeout, gate, wait_for_others, stopping)
+
+
+def _run_stages(
+    stages: Sequence[Stage],
+    setup: Setup,
+    store: Store,
+    reporter: Reporter,
+    jobs: int,
+    timeout: float | None,
+    gate: Callable[[], None] | None,
+    wait_for_others: bool,
+    stopping: Callable[[], str],
+) -> Outcome:
     agenda = Agenda(stages, store, reporter, gate, wait_for_others=wait_for_others)
     workers: list[_Worker] = []
     cards = setup.cards or ("",)
@@ -70,6 +90,11 @@ def run_stages(
     losses: Counter[str] = Counter()  # in a row, by card
     try:
         while agenda.is_open():
+            if name := stopping():
+                _wind_up(workers, name, agenda, reporter)
+                raise StoppedError(
+                    f"stopped by {name}; what is done stays, and the same command goes on from the checkpoints"
+                )
             usable = [card for card in cards if losses[card] < LOSSES]
             if not usable:
                 gone = ", ".join(map(_called, cards))
@@ -94,6 +119,8 @@ def run_stages(
             if not busy and agenda.is_open():
                 time.sleep(IDLE)
             for worker in _talking(workers):
+                if stopping():
+                    break
                 finished = _heard(worker, reporter)
                 if finished is None or worker.stage is None:
                     continue
@@ -104,6 +131,8 @@ def run_stages(
                     finished = _after_loss(finished, worker.card, losses[worker.card])
                 elif finished.status == "done" and losses[worker.card] < LOSSES:
                     losses[worker.card] = 0
+                if finished.status == "stopped":
+                    _stop(worker)  # it was asked to stop, and this run was not
                 if finished.device_lost or finished.status == "killed":
                     agenda.lose(stage, finished)
                 else:
@@ -121,6 +150,26 @@ def run_stages(
         for worker in workers:
             _stop(worker, gently=worker.stage is None)
     return agenda.outcome()
+
+
+def _wind_up(workers: Sequence[_Worker], name: str, agenda: Agenda, reporter: Reporter) -> None:
+    """Have workers write checkpoints and end; who takes too long keeps its stage."""
+    until = time.monotonic() + GRACE
+    for worker in workers:
+        worker.process.terminate()
+    while time.monotonic() < until and any(worker.stage for worker in workers):
+        for worker in _talking(workers):
+            finished = _heard(worker, reporter)
+            if finished is None or worker.stage is None:
+                continue
+            if worker.process.exitcode == -signal.SIGTERM:
+                finished = Finished("stopped", f"stopped by {name} before it began")
+            stage, worker.stage = worker.stage, None
+            agenda.end(stage, finished)
+    for worker in workers:
+        if worker.stage:
+            late = f"killed {GRACE:.0f} s after {name}; the same command goes on from its last checkpoint, if it has one"
+            agenda.end(worker.stage, Finished("killed", late))
 
 
 def _talking(workers: Sequence[_Worker]) -> list[_Worker]:

@@ -10,16 +10,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError
+from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError, StoppedError
 from nferbench.contract.exhausted import lacking
 from nferbench.engine.how import AS_USUAL, How, settle
+from nferbench.engine.stopping import requests_to_stop
 from nferbench.workspace.locks import Claim, HeldError, LostError
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
@@ -68,7 +69,7 @@ class Line(Protocol):
 class Finished:
     """How a stage ended."""
 
-    status: str  # "done", "failed", "diverged", "out-of-memory", "damaged" or "held"
+    status: str  # "done", "failed", "diverged", "out-of-memory", "damaged", "held" or "stopped"
     reason: str = ""  # of what is done: that it was found so, else nothing
     seconds: float = 0.0
     trace: str = ""
@@ -87,11 +88,14 @@ def serve(connection: Connection, setup: Setup) -> None:
             return
         if task is None:
             return
-        finished = attempt(task, setup, connection, device)
-        connection.send(finished)
+        with requests_to_stop(then_at_once=False) as stopping:  # of a worker without a stage they are the end
+            finished = attempt(task, setup, connection, device, stopping)
+            connection.send(finished)
         if finished.device_lost:
             sys.stdout.flush()
             os._exit(1)  # not by the interpreter's end: what frees tensors there would call the lost device, and abort
+        if stopping():
+            return
 
 
 def settled(setup: Setup) -> Any:
@@ -107,7 +111,9 @@ def settled(setup: Setup) -> Any:
     return device
 
 
-def attempt(task: Stage, setup: Setup, line: Line, device: Any) -> Finished:
+def attempt(
+    task: Stage, setup: Setup, line: Line, device: Any, stopping: Callable[[], str] = lambda: ""
+) -> Finished:
     """Do one stage in this process, which `settled` has prepared.
 
     Args:
@@ -115,14 +121,16 @@ def attempt(task: Stage, setup: Setup, line: Line, device: Any) -> Finished:
         setup: of the process.
         line: gets `Progress` and `Told`.
         device: what `settled` returned.
+        stopping: gives the signal that asked to stop; "" while none did.
 
     Returns:
-        How it ended, whatever was raised. A failure is noted in the workspace, but for that of a lost device.
+        How it ended, whatever was raised. A failure is noted in the workspace, but for that of a lost device. That it
+        was stopped is no failure.
     """
     store = Store(setup.workspace)
     try:
         with store.claim(task) as claim:
-            return _claimed(task, setup, line, device, store, claim)
+            return _claimed(task, setup, line, device, store, claim, stopping)
     except LostError as error:
         line.send(Told(str(error)))
         return Finished("held", str(error))
@@ -132,7 +140,9 @@ def attempt(task: Stage, setup: Setup, line: Line, device: Any) -> Finished:
         return _failed(store, task, _ended_by(error, setup))
 
 
-def _claimed(task: Stage, setup: Setup, line: Line, device: Any, store: Store, claim: Claim) -> Finished:
+def _claimed(
+    task: Stage, setup: Setup, line: Line, device: Any, store: Store, claim: Claim, stopping: Callable[[], str]
+) -> Finished:
     """Do a stage whose lock is held; why it failed is noted before the lock is free, for those who wait for it."""
     from nferbench.engine.context import Context
     from nferbench.engine.execute import execute
@@ -158,11 +168,14 @@ def _claimed(task: Stage, setup: Setup, line: Line, device: Any, store: Store, c
         setup.how,
         progress,
         tell=lambda text: line.send(Told(text)),
+        stopping=stopping,
     )
     began = time.monotonic()
     try:
         done_here = execute(task, context)
         return Finished("done", "" if done_here else ELSEWHERE, time.monotonic() - began)
+    except StoppedError as error:
+        return Finished("stopped", str(error))
     except Exception as error:  # whatever a plugin raises costs this stage only
         if lost_device(error) or not answers(device):
             return replace(_bug(error), device_lost=True)  # noted by the runner, which knows what comes of it
