@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nferbench.engine.cluster import View, look
 from nferbench.engine.worker import ELSEWHERE, Finished, Setup
 from nferbench.planning.plan import Work, plan_work
 from nferbench.planning.plugins import import_file, load_plugins
@@ -85,3 +86,22 @@ def write_as(name: str, workspace: str, start: Any) -> None:
     work = one_row(Path(workspace), name)
     start.wait()
     write_record(work, Store(Path(workspace)), "nferbench run")
+
+
+@dataclass(frozen=True)
+class Waiting(TOY.Blobs):  # type: ignore[misc, name-defined]
+    """A data set that cannot be read before a file is there."""
+
+    until: str = ""
+
+    def load(self, face: Any, root: Path | None, size: int) -> Any:
+        while not Path(self.until).exists():
+            time.sleep(0.05)
+        return super().load(face, root, size)
+
+
+def view_of_another_workspace(view: View, name: str) -> dict[str, str]:
+    """What a node finds that has another folder where the workspace lies."""
+    return look(view if name == "driver" else replace(view, workspace=view.workspace / "elsewhere"), name) | {
+        f"the workspace {view.workspace}": "shared" if name == "driver" else "another on vm"
+    }
