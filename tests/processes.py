@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nferbench.engine.cluster import View, look
-from nferbench.engine.worker import ELSEWHERE, Finished, Setup
+from nferbench.engine.stopping import requests_to_stop
+from nferbench.engine.worker import ELSEWHERE, Finished, Setup, Told
 from nferbench.planning.plan import Work, plan_work
 from nferbench.planning.plugins import import_file, load_plugins
 from nferbench.planning.records import write_record
@@ -72,6 +73,36 @@ def leaves_a_child(connection: Any, setup: Setup) -> None:
         time.sleep(30)
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stops(connection: Any, setup: Setup) -> None:
+    """A worker that ends its stage when it is asked to stop."""
+    while connection.recv() is not None:
+        with requests_to_stop(then_at_once=False) as stopping:
+            connection.send(Told("begun"))
+            while not stopping():
+                time.sleep(0.01)
+            connection.send(Finished("stopped", f"stopped by {stopping()}"))
+        return
+
+
+def stops_unasked(connection: Any, setup: Setup) -> None:
+    """A worker that somebody else asks to stop, one stage of which is done before."""
+    while (task := connection.recv()) is not None:
+        connection.send(Finished("done") if task.dataset.first == 0 else Finished("stopped", "stopped by SIGTERM"))
+
+
+def is_deaf(connection: Any, setup: Setup) -> None:
+    """A worker that cannot be asked."""
+    with requests_to_stop(then_at_once=False):
+        connection.recv()
+        connection.send(Told("begun"))
+        time.sleep(600)
+
+
+def starts_slowly(connection: Any, setup: Setup) -> None:
+    """A worker that is still loading what it needs."""
+    time.sleep(600)
 
 
 def one_row(workspace: Path, name: str) -> Work:

@@ -78,13 +78,14 @@ def work_off(
         do: see `engine.runner.run_stages`, which it is where nothing else is given.
     """
     from nferbench.engine.runner import run_stages
+    from nferbench.engine.stopping import requests_to_stop
 
     to_run = [state for state in states if state.state != "done"]
     for state in to_run:
         if state.state in ("damaged", "again"):
             _make_room(state, store)
     stages = [state.stage for state in to_run]
-    with reporter(stages) as show:
+    with reporter(stages) as show, requests_to_stop(then_at_once=True) as stopping:
         return (do or run_stages)(
             stages,
             setup,
@@ -94,6 +95,7 @@ def work_off(
             timeout=timeout,
             gate=gate,
             wait_for_others=wait_for_others,
+            stopping=stopping,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from nferbench.contract.errors import DataError
 from nferbench.contract.printable import one_line
 from nferbench.engine.agenda import IDLE, Agenda, Outcome, Reporter, stopped
 from nferbench.engine.cluster import View, cause, lacking, nodes, sees
+from nferbench.engine.stopping import GRACE, late, requests_to_stop, run_stopped
 from nferbench.engine.worker import Finished, Line, Progress, Setup, Told, attempt, settled
 from nferbench.workspace.stages import Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
 from nferbench.workspace.store import Store
@@ -51,20 +53,22 @@ def run_stages_on_ray(
     timeout: float | None = None,
     gate: Callable[[], None] | None = None,
     wait_for_others: bool = True,
+    stopping: Callable[[], str] = lambda: "",
     view: View,
     gpus: float,
 ) -> Outcome:
     """Do stages that are not in the store, as `engine.runner.run_stages` does, on the cluster that is connected.
 
     Args:
-        stages, setup, store, reporter, timeout, gate, wait_for_others: as there; a timeout counts from when a task has
-            begun.
+        stages, setup, store, reporter, timeout, gate, wait_for_others, stopping: as there; a timeout counts from when a
+            task has begun.
         jobs: tasks that are given to Ray at a time.
         view: what the nodes were compared by; a process that does not see the workspace does nothing.
         gpus: that a stage takes if it computes on one, more than 0 and at most 1.
 
     Raises:
         KeyboardInterrupt: after all tasks were stopped; what they had committed stays.
+        StoppedError: after a signal asked to stop and tasks wrote checkpoints, for at most `GRACE` seconds.
     """
     import ray
 
@@ -75,6 +79,9 @@ def run_stages_on_ray(
     counted = time.monotonic()
     try:
         while agenda.is_open():
+            if name := stopping():
+                _wind_up(tasks, board, name, agenda, reporter)
+                raise run_stopped(name)
             while len(tasks) < jobs and (stage := agenda.take()) is not None:
                 number = next(numbers)
                 tasks[number] = _submit(stage, setup, gpus, _Line(board, number), view)
@@ -105,6 +112,27 @@ def run_stages_on_ray(
     return agenda.outcome()
 
 
+def _wind_up(tasks: dict[int, _Task], board: Any, name: str, agenda: Agenda, reporter: Reporter) -> None:
+    """Have tasks write checkpoints and end; who takes too long stays among them, to be stopped."""
+    import ray
+
+    until = time.monotonic() + GRACE
+    for task in tasks.values():
+        ray.cancel(task.result)  # those that have begun hear it as Ctrl-C
+    while tasks and time.monotonic() < until:
+        ready = set(ray.wait([task.result for task in tasks.values()], timeout=LOOK)[0])
+        for number, message in _heard(board):
+            if number in tasks:
+                _tell(tasks[number], message, reporter)
+        for number in [number for number, task in tasks.items() if task.result in ready]:
+            task = tasks.pop(number)
+            if task.host:
+                agenda.end(task.stage, _finished(task)[0])
+    for task in tasks.values():
+        if task.host:
+            agenda.end(task.stage, Finished("killed", late(name)))
+
+
 def gpus_of(stage: Stage, setup: Setup, gpus: float) -> float:
     """GPUs that a stage takes of those that one that computes may: all or none."""
     computes = isinstance(stage, TrainNetwork | Translate | Recognise) or (
@@ -131,8 +159,9 @@ def _do(stage: bytes, setup: Setup, line: Line, view: View) -> Finished:
         os.chdir(view.directory)
     if not sees(view):  # on a node that came later
         raise DataError(f"{socket.gethostname()} does not see the workspace {view.workspace} of this run")
-    device = settled(setup)
-    return attempt(pickle.loads(stage), setup, line, device)
+    with requests_to_stop((signal.SIGINT,), then_at_once=False) as asked:  # all others are Ray's
+        device = settled(setup)
+        return attempt(pickle.loads(stage), setup, line, device, lambda: "the run" if asked() else "")
 
 
 def _finished(task: _Task) -> tuple[Finished, bool]:

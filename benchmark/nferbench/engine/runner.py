@@ -8,15 +8,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from nferbench.contract.errors import StoppedError
 from nferbench.contract.printable import one_line
 from nferbench.engine.agenda import IDLE, Agenda, Outcome, Reporter, stopped
-from nferbench.engine.stopping import GRACE, requests_to_stop
+from nferbench.engine.stopping import GRACE, late, run_stopped
 from nferbench.engine.worker import Finished, Progress, Setup, Told, serve
 from nferbench.machine.visible import VARIABLE
 from nferbench.workspace.stages import Stage
@@ -44,6 +43,7 @@ def run_stages(
     timeout: float | None = None,
     gate: Callable[[], None] | None = None,
     wait_for_others: bool = True,
+    stopping: Callable[[], str] = lambda: "",
 ) -> Outcome:
     """Do stages that are not in the store, each as soon as what it needs is there.
 
@@ -62,27 +62,12 @@ def run_stages(
         gate: called once when the stages that need no other are done, before any other starts; what it raises ends
             the run.
         wait_for_others: False ends a stage that another run is at work on as "held".
+        stopping: gives the signal that asked to stop; "" while none did.
 
     Raises:
         KeyboardInterrupt: after all workers were stopped; what they had committed stays.
         StoppedError: after a signal asked to stop and workers wrote checkpoints, for at most `GRACE` seconds.
-        SystemExit: after another signal, which does not wait for them.
     """
-    with requests_to_stop(then_at_once=True) as stopping:
-        return _run_stages(stages, setup, store, reporter, jobs, timeout, gate, wait_for_others, stopping)
-
-
-def _run_stages(
-    stages: Sequence[Stage],
-    setup: Setup,
-    store: Store,
-    reporter: Reporter,
-    jobs: int,
-    timeout: float | None,
-    gate: Callable[[], None] | None,
-    wait_for_others: bool,
-    stopping: Callable[[], str],
-) -> Outcome:
     agenda = Agenda(stages, store, reporter, gate, wait_for_others=wait_for_others)
     workers: list[_Worker] = []
     cards = setup.cards or ("",)
@@ -92,9 +77,7 @@ def _run_stages(
         while agenda.is_open():
             if name := stopping():
                 _wind_up(workers, name, agenda, reporter)
-                raise StoppedError(
-                    f"stopped by {name}; what is done stays, and the same command goes on from the checkpoints"
-                )
+                raise run_stopped(name)
             usable = [card for card in cards if losses[card] < LOSSES]
             if not usable:
                 gone = ", ".join(map(_called, cards))
@@ -112,7 +95,8 @@ def _run_stages(
                     workers.append(worker)
                 worker.stage, worker.since = stage, time.monotonic()
                 reporter.started(stage)
-                worker.connection.send(stage)
+                with suppress(OSError):  # one that died just now is found so below
+                    worker.connection.send(stage)
             busy = sum(worker.stage is not None for worker in workers)
             if busy < jobs:
                 agenda.tell_waits()
@@ -168,8 +152,7 @@ def _wind_up(workers: Sequence[_Worker], name: str, agenda: Agenda, reporter: Re
             agenda.end(stage, finished)
     for worker in workers:
         if worker.stage:
-            late = f"killed {GRACE:.0f} s after {name}; the same command goes on from its last checkpoint, if it has one"
-            agenda.end(worker.stage, Finished("killed", late))
+            agenda.end(worker.stage, Finished("killed", late(name)))
 
 
 def _talking(workers: Sequence[_Worker]) -> list[_Worker]:

@@ -1,10 +1,10 @@
-"""A request to stop, made by a signal: SIGTERM, which schedulers send before they kill, or SIGUSR1, which many are told to."""
+"""A request to stop, made by a signal: SIGTERM, which schedulers send before they kill, or SIGUSR1."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -13,14 +13,26 @@ from nferbench.contract.errors import StoppedError
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
 GRACE = 25.0  # seconds for checkpoints; Slurm (KillWait) and Kubernetes kill 30 s after SIGTERM where nobody chose
-ECHO = 1.0  # seconds: a scheduler signals every process of a job, and scripts pass it on, so that one request comes twice
+# One request may come twice: a scheduler signals all processes of a job, and its script passes that on.
+ECHO = 1.0  # seconds within which it does
+
+
+def run_stopped(name: str) -> StoppedError:
+    """That a run has ended because of a signal."""
+    return StoppedError(f"stopped by {name}; what is done stays, start the same command again to go on")
+
+
+def late(name: str) -> str:
+    """Why a stage has ended that did not within the time that it had after a signal."""
+    return f"killed {GRACE:.0f} s after {name}; the same command goes on from its last checkpoint, if it has one"
 
 
 @contextmanager
-def requests_to_stop(*, then_at_once: bool) -> Iterator[Callable[[], str]]:
-    """Note requests instead of ending at once, within the context.
+def requests_to_stop(numbers: Sequence[signal.Signals] = SIGNALS, *, then_at_once: bool) -> Iterator[Callable[[], str]]:
+    """Note requests instead of ending at once, within the context. Only the main thread of a process may do so.
 
     Args:
+        numbers: the signals that make a request.
         then_at_once: whether another request, more than `ECHO` after the first, ends the process.
 
     Returns:
@@ -39,7 +51,7 @@ def requests_to_stop(*, then_at_once: bool) -> Iterator[Callable[[], str]]:
         elif then_at_once and time.monotonic() - since > ECHO:
             end(number, frame)
 
-    before = {number: signal.signal(number, hear) for number in SIGNALS}
+    before = {number: signal.signal(number, hear) for number in numbers}
     try:
         yield lambda: first
     finally:
@@ -48,7 +60,7 @@ def requests_to_stop(*, then_at_once: bool) -> Iterator[Callable[[], str]]:
 
 
 def end_on_request() -> None:
-    """Have requests end this process as an error would, where nothing else is done about them: what is held is let go."""
+    """Have requests end this process as an error would, so that what it holds is let go."""
     for number in SIGNALS:
         signal.signal(number, end)
 

@@ -111,9 +111,7 @@ def settled(setup: Setup) -> Any:
     return device
 
 
-def attempt(
-    task: Stage, setup: Setup, line: Line, device: Any, stopping: Callable[[], str] = lambda: ""
-) -> Finished:
+def attempt(task: Stage, setup: Setup, line: Line, device: Any, stopping: Callable[[], str] = lambda: "") -> Finished:
     """Do one stage in this process, which `settled` has prepared.
 
     Args:
