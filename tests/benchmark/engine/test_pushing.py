@@ -82,6 +82,7 @@ def attempt(
         batch=batch,
         device=torch.device("cpu"),
         progress=lambda *_: None,
+        reached=lambda *_: None,
         tell=tell,
     )
     if ends_after < FACES:
