@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 
 from nferbench.cli.formatting import plan_lines
 from nferbench.engine import runner
+from nferbench.engine.preflight import measured
 from nferbench.engine.worker import Finished, Setup
 from nferbench.planning.again import again, changed_code
+from nferbench.planning.costs import Preflight, cost_key, estimate
 from nferbench.planning.plan import Work, plan_work
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.records import write_record
@@ -93,6 +95,8 @@ def main(seeds: int) -> None:
         timed("keys", count, lambda: [key(stage) for stage in work.stages])
         states = timed("status, nothing stored", count, lambda: statuses(work, store))
         timed("the lines of nferbench plan", count, lambda: plan_lines(states))
+        costs = timed("keys of costs", count, lambda: {one: cost_key(one, "cpu") for one in work.stages})
+        timed("the estimate", count, lambda: estimate(work, states, Preflight(keys=costs)))
         setup = Setup(store.workspace, {}, (), "cpu", 32, 30.0)
         for waiting in (False, True):
             with stand_ins():
@@ -111,6 +115,7 @@ def main(seeds: int) -> None:
         fill(store, work.stages[count // 2 :])
         states = timed("status, all of it stored", count, lambda: statuses(work, store))
         assert all(state.state == "done" for state in states)
+        timed("what earlier stages took", count, lambda: measured(store))
         timed("--again and changed code", count, lambda: changed_code(work, again(work, states, ())))
         timed("the record, all of it stored", count, lambda: write_record(work, store, "nferbench run"))
 

@@ -132,7 +132,7 @@ def _do(stage: bytes, setup: Setup, line: Line, view: View) -> Finished:
     if not sees(view):  # on a node that came later
         raise DataError(f"{socket.gethostname()} does not see the workspace {view.workspace} of this run")
     device = settled(setup)
-    return attempt(pickle.loads(stage), setup, line, device)
+    return attempt(pickle.loads(stage), setup, line, device, {})
 
 
 def _finished(task: _Task) -> tuple[Finished, bool]:

@@ -54,7 +54,7 @@ class Others:
             if seen is not None and now < seen.judge:
                 owner, judge = seen.owner, seen.judge
             else:
-                with suppress(DataError):  # no lock: whoever tries to take it says so
+                with suppress(DataError, OSError):  # no lock, a full disk: whoever tries to take it says so
                     owner = self._store.holder(stage)
         if owner is None:
             self._seen.pop(stage, None)

@@ -201,6 +201,10 @@ class Store:
         with claim(self._lock(stage), readable(stage)) as mine:
             self._claims[key(stage)] = mine
             try:
+                # Network file systems answer from memory that a name is not there, until its folder is seen to change.
+                for folder in (stage.kind, "partial"):
+                    with suppress(OSError):
+                        os.utime(self.workspace / folder)
                 self._inherit(stage, mine)
                 yield mine
             finally:

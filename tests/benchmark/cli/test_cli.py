@@ -266,12 +266,12 @@ def test_ctrl_c_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.glob("faces/*/stage.json"))
 
 
-def together(workspace: Path, *more: str) -> list[subprocess.Popen[str]]:
-    """Three identical runs, started at once."""
+def together(workspace: Path) -> list[subprocess.Popen[str]]:
+    """Three identical runs of one fold, started at once."""
     words = ("run", "--plugin", str(TOY), "--workspace", str(workspace), "--methods", "none,toy-regression", *SMALL)
     return [
         subprocess.Popen(
-            command(*words, "--jobs", "1", *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command(*words, "--fold", "0", "--jobs", "1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         for _ in range(3)
     ]
@@ -289,8 +289,8 @@ def test_identical_runs_divide_the_work(finished: Path, tmp_path: Path) -> None:
         assert process.returncode == 0, texts[-1]
     did = [stage for text in texts for stage in done_by_it(text)]
     assert len(did) == len(set(did)) == len(list(tmp_path.glob("*/*/stage.json")))
-    assert any("  done by another run  " in text for text in texts)
-    assert numbers(tmp_path) == numbers(finished)
+    assert any("  done by another run  " in text or "nothing to do" in text for text in texts)
+    assert numbers(tmp_path).items() <= numbers(finished).items()
     assert len(list(tmp_path.glob("records/*.json"))) == 1
     assert not list(tmp_path.glob("locks/*")) and not list(tmp_path.glob("partial/*"))
 
@@ -305,7 +305,8 @@ def test_one_of_several_runs_is_killed_and_the_others_finish(finished: Path, tmp
     for process in others:
         text = process.communicate(timeout=300)[0]
         assert process.returncode == 0, text
-    assert numbers(tmp_path) == numbers(finished)
+        assert "0 not." in text
+    assert numbers(tmp_path).items() <= numbers(finished).items()
 
 
 @pytest.mark.parametrize(

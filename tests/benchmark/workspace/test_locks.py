@@ -82,7 +82,7 @@ def test_a_process_that_ended_holds_nothing(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [{"boot": "before"}, {"namespace": "pid:[7]"}, {"host": "twin"}, {"boot": ""}])
-@pytest.mark.parametrize("process", [GONE, os.getpid()])
+@pytest.mark.parametrize("process", [GONE, os.getpid()], ids=["gone", "alive"])
 def test_a_process_number_of_another_boot_or_namespace_says_nothing(
     lock: Path, other: dict[str, str], process: int
 ) -> None:
@@ -168,6 +168,14 @@ def test_an_owner_that_was_held_up_loses_its_lock_knows_it_and_leaves_that_of_th
         stalled.close()  # it releases what it believes to hold
         second.check()
         assert holder(lock) is not None
+
+
+def test_a_lock_that_is_lost_to_what_is_no_lock_is_lost(lock: Path) -> None:
+    with claim(lock, "work") as mine:
+        (lock / mine.token).unlink()
+        (lock / "note.txt").write_text("")
+        with pytest.raises(LostError, match="the lock of work was lost, as"):
+            mine.check()
 
 
 def test_an_owner_that_was_held_up_and_not_missed_keeps_its_lock(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -318,6 +318,15 @@ def test_of_two_whole_results_the_first_stays(tmp_path: Path) -> None:
     assert not list((tmp_path / "partial").iterdir())
 
 
+def test_a_claim_lets_folders_of_other_machines_be_seen_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folders = [filled(store, stage()).parent, tmp_path / "partial"]
+    for folder in folders:
+        os.utime(folder, (0, 0))
+    with store.claim(stage()):
+        assert all(folder.stat().st_mtime > 0 for folder in folders)
+
+
 def test_a_failure_says_whose_it_was(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.failure(stage()) is None and store.failures() == {}
