@@ -1,6 +1,7 @@
 # Everything runs in an environment of its own, .venv, made on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+DEVICE ?= cpu
 
 .PHONY: install demo test bench clean
 
@@ -22,8 +23,10 @@ test: install
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n auto --dist worksteal
 
+# On a GPU also what an update and a face of the published size cost, beside what `nferbench plan --on` computes.
 bench: install
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench.py $(DEVICE)
+	$(if $(filter-out cpu,$(DEVICE)),$(BIN)/python tests/costs.py --device $(DEVICE))
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -1,7 +1,8 @@
 """Ratios of what the harness takes to what the networks alone take. Run by `make bench`; never part of the tests.
 
 Each ratio is the median over pairs of timings taken in turn, so that a drifting machine does not tilt it. Sizes are
-those of preset `small` (64 px), on the CPU with one thread or on the first GPU.
+those of preset `small` (64 px), on the CPU with one thread or on the first GPU (`make bench DEVICE=cuda`), for which
+`tests/costs.py` then has what an update and a face cost at the published size.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
 from nferbench.workspace.unfinished import Unfinished
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+DEVICE = torch.device(*sys.argv[1:] or ["cpu"])
 FACES = 4  # faces a batch
 STEPS = 10  # reverse steps
 PAIRS = 5  # pairs of timings

@@ -1,9 +1,11 @@
-"""What an update and a translated face cost: seconds, peak memory and arithmetic, network by network.
+"""What an update and a translated face cost, measured beside what `nferbench plan --on` computes of it.
 
     python tests/costs.py --preset paper --device cuda
 
-Arithmetic is counted by torch (a multiplication and an addition are two operations); shares are of the speed at which
-the same device multiplies two 8192 x 8192 matrices in bfloat16. A CPU is timed with one thread and no share is given.
+Operations and `predicted_gb` are computed, seconds and `peak_gb` are measured. `share` is of the speed at which the
+device multiplies two 8192 x 8192 matrices in bfloat16, `share_of_peak` of what the maker of a known card says. A CPU is
+timed with one thread, and its memory is that of tensors that are really allocated; it translates faces in groups of a
+fixed size, which a rehearsal, being of a GPU, does not.
 """
 
 from __future__ import annotations
@@ -13,21 +15,23 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from nferbench import Batch, FaceSpec, Translator
 from nferbench.contract.noise import ImageNoise
+from nferbench.contract.precision import compute_in
 from nferbench.contract.translator import NetworkRecipe
+from nferbench.engine.means import Means
 from nferbench.engine.placing import placed
+from nferbench.engine.rehearsing import Rehearsed, Training, rehearsed_translation
 from nferbench.engine.timing import Clocked
+from nferbench.engine.tracing import Ledger
 from nferbench.engine.translating import build, translate
+from nferbench.planning.cards import KNOWN
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
 
@@ -48,6 +52,7 @@ def main() -> None:
     device = torch.device(asked.device)
     if device.type == "cpu":
         torch.set_num_threads(1)
+        compute_in("float32")  # rehearsals too
     torch.backends.cudnn.benchmark = device.type == "cuda"
     limit = matrix_speed(device) if device.type == "cuda" else None
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu, one thread"
@@ -86,7 +91,11 @@ def main() -> None:
         except Exception as error:  # one network must not end the others
             found = {"failed": f"{type(error).__name__}: {error}"}
         if limit and "flop" in found:
-            found["share"] = found["flop"] / found["seconds"] / limit  # type: ignore[operator]
+            speed = found["flop"] / found["seconds"]  # type: ignore[operator]
+            found["share"] = speed / limit
+            for card in KNOWN:
+                if name in card.devices:
+                    found["share_of_peak"] = speed / card.bf16
         figures.append({"name": label, **found})
         print(label, {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in found.items()}, flush=True)
         if device.type == "cuda":
@@ -97,21 +106,19 @@ def main() -> None:
 
 def update(recipe: NetworkRecipe, spec: FaceSpec, device: torch.device, budget: float) -> dict[str, object]:
     """An update of the recipe's own batch size."""
+    rehearsed = Training(recipe, spec).update(recipe.batch_size, Means(recipe.batch_size))
     torch.manual_seed(0)
-    network = placed(recipe.build(spec), device)
-    with patch("nferbench.contract.learning.CAPTURED_BELOW", 0):  # a capture does an update several times
-        counted = recipe.learner(network, spec, 1000)
+    held = Ledger()
     points = torch.rand(recipe.batch_size, 68, 2, device=device) * (spec.size - 1)
-    batch = Batch(noise(recipe.batch_size, spec, device), noise(recipe.batch_size, spec, device), points, points)
     rng = torch.Generator(device)
-    arithmetic = Arithmetic()
-    with arithmetic:
-        counted.step(batch, rng, 0)
-    del counted
-    learner = recipe.learner(network, spec, 1000)
-    found = timed(lambda k: learner.step(batch, rng, k), device, budget)
+    with counted(held, device):
+        network = placed(recipe.build(spec), device)
+        learner = recipe.learner(network, spec, 1000)
+        batch = Batch(noise(recipe.batch_size, spec, device), noise(recipe.batch_size, spec, device), points, points)
+        learner.step(batch, rng, 0)
+    found = timed(lambda k: learner.step(batch, rng, k), device, budget, held)
     count = sum(each.numel() for each in learner.networks().get("network", network).parameters())
-    return {"batch": recipe.batch_size, "parameters": count, "flop": float(arithmetic.flop), **found}
+    return {"batch": recipe.batch_size, "parameters": count, **computed(rehearsed), **found}
 
 
 def face(
@@ -123,47 +130,39 @@ def face(
     budget: float,
 ) -> dict[str, object]:
     """A translated face: some steps of a batch, and what all steps of the preset take."""
+    specs = dict.fromkeys(translator.networks(), spec)
+    _, rehearsed = rehearsed_translation(translator, specs, spec.size, count)
     torch.manual_seed(0)
-    networks = {
-        role: build(recipe, spec).eval().requires_grad_(False) for role, recipe in translator.networks().items()
-    }
-    networks = {role: placed(network, device) for role, network in networks.items()}
-    vis = noise(count, spec, device)
+    held = Ledger()
+    with counted(held, device):
+        networks = {
+            role: placed(build(recipe, spec).eval().requires_grad_(False), device)
+            for role, recipe in translator.networks().items()
+        }
+        vis = noise(count, spec, device)
 
     def work(_: int) -> Tensor:
         return translate(translator, vis, networks, ImageNoise(range(count), device))
 
-    arithmetic = Arithmetic()
-    with arithmetic:
-        work(0)
-    found = timed(work, device, budget)
+    found = timed(work, device, budget, held)
     whole, some = (evaluations(each, networks, vis[:1]) for each in (published[translator.name], translator))
     seconds = float(found["seconds"])  # type: ignore[arg-type]
     return {
         "batch": count,
-        "flop": float(arithmetic.flop),
+        **computed(rehearsed),
         **found,
         "evaluations": whole,
         "seconds_a_face": seconds * whole / some / count,
     }
 
 
-class Arithmetic(TorchDispatchMode):
-    """Counts operations. torch's own counter also follows modules, and stumbles over gradients of leaves."""
+def computed(rehearsed: Rehearsed) -> dict[str, float]:
+    return {"flop": float(rehearsed.bf16 + rehearsed.float32), "predicted_gb": rehearsed.peak / 1e9}
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.flop = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.overloadpacket not in flop_registry:
-            with self:  # what inference mode leaves whole, such as a convolution of two dimensions
-                if (parts := func.decompose(*args, **(kwargs or {}))) is not NotImplemented:
-                    return parts
-        out = func(*args, **(kwargs or {}))
-        if (count := flop_registry.get(func.overloadpacket)) is not None:
-            self.flop += count(*args, **(kwargs or {}), out_val=out)
-        return out
+def counted(ledger: Ledger, device: torch.device) -> AbstractContextManager[object]:
+    """On a CPU follow what is allocated; a GPU does that by itself."""
+    return ledger if device.type == "cpu" else nullcontext()
 
 
 def evaluations(translator: Translator, networks: Mapping[str, nn.Module], vis: Tensor) -> int:
@@ -177,10 +176,15 @@ def noise(count: int, spec: FaceSpec, device: torch.device) -> Tensor:
     return torch.rand(count, 3, spec.size, spec.size, device=device) * 2 - 1
 
 
-def timed(work: Callable[[int], object], device: torch.device, budget: float) -> dict[str, object]:
+def timed(
+    work: Callable[[int], object], device: torch.device, budget: float, held: Ledger | None = None
+) -> dict[str, object]:
     """Median seconds and peak gigabytes of a piece of work, after two times that warm up."""
-    for k in (1, 2):
-        work(k)
+    work(1)
+    if held is not None:
+        held.restart()
+        with counted(held, device):
+            work(2)
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -191,7 +195,10 @@ def timed(work: Callable[[int], object], device: torch.device, budget: float) ->
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
-    peak = {"peak_gb": torch.cuda.max_memory_allocated() / 1e9} if device.type == "cuda" else {}
+    if device.type == "cuda":
+        peak = {"peak_gb": torch.cuda.max_memory_allocated() / 1e9}
+    else:
+        peak = {"peak_gb": held.peak / 1e9} if held is not None else {}
     return {"seconds": statistics.median(times), **peak}
 
 

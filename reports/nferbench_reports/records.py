@@ -279,6 +279,9 @@ def missing_reason(workspace: Path, entry: Entry, *files: str) -> str | None:
         name = stored.parent.name
         try:
             info = read_json(stored)
+            for file in files:
+                if file in info.get("left_out", ()):
+                    return f"bundles have no faces in them ({file} is left out)"
             written = {file: str(info["files"][file]["sha256"]) for file in files}
             mine = info["key"] == entry.key
         except (OSError, ValueError, KeyError, TypeError):

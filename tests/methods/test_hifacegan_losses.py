@@ -169,3 +169,11 @@ def test_missing_weights_are_told_of_at_the_first_call(nowhere):
 def nowhere(tmp_path, monkeypatch):
     for variable in ("NFERBENCH_WEIGHTS", "TORCH_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
+
+
+def test_on_meta_the_features_have_their_shapes_and_no_weights_are_read(monkeypatch):
+    monkeypatch.setattr(weights, "require", lambda name: pytest.fail(f"{name} is looked for"))
+    maps = pretrained_vgg19()(torch.empty(2, 3, 32, 32, device="meta"))
+    assert [tuple(each.shape) for each in maps] == [
+        (2, channels, side, side) for channels, side in zip((64, 128, 256, 512, 512), (32, 16, 8, 4, 2), strict=True)
+    ]

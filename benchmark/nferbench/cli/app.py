@@ -11,14 +11,18 @@ import typer
 
 from nferbench import __version__
 from nferbench.cli import lists
+from nferbench.cli.bundle import bundle
 from nferbench.cli.data import data
 from nferbench.cli.diagnose import diagnose
 from nferbench.cli.doctor import doctor
+from nferbench.cli.merge import merge
 from nferbench.cli.output import complain
 from nferbench.cli.plan import plan
 from nferbench.cli.pretrain import pretrain
+from nferbench.cli.prune import prune
 from nferbench.cli.report import report
 from nferbench.cli.run import run
+from nferbench.cli.status import status
 from nferbench.cli.verify import verify
 from nferbench.contract.errors import NferbenchError, StoppedError
 from nferbench.engine.stopping import end_on_request
@@ -33,7 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
-for command in (run, plan, report, pretrain, diagnose, *listing, verify, doctor):
+for command in (run, plan, report, pretrain, diagnose, *listing, status, merge, prune, bundle, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -92,7 +92,7 @@ def methods_json(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -
 
 
 def _parameters(recipe: NetworkRecipe, spec: FaceSpec) -> dict[str, int] | None:
-    from nferbench.engine.timing import parameters
+    from nferbench.engine.skeletons import parameters
 
     try:
         return parameters(recipe, spec)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nferbench.cli.options import RunOptions, Yes, taking_run_options
+from nferbench.cli.options import Log, RunOptions, Yes, taking_run_options
 from nferbench.cli.output import say, table, tell_noted
 from nferbench.cli.requests import default_jobs, planned
 from nferbench.cli.working import accept_cost, stop_if_failed, whole, work_off
@@ -31,12 +31,14 @@ def diagnose(
     ] = None,
     faces: Annotated[int, typer.Option(min=1, help="Test faces that are translated, the first by id.")] = 10,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default WORKSPACE/diagnosis.")] = None,
+    log: Log = None,
     yes: Yes = False,
 ) -> None:
     """Show how hard each energy of a guided method pushes beside the score, step by step, on a few faces of one fold.
 
     nferbench diagnose nfer-sde --dataset synthetic-hfe --preset quick
     """
+    from nferbench.cli.events import event_log
     from nferbench.planning.first_faces import first_faces
     from nferbench.planning.remaining import check_remaining
     from nferbench.workspace.stages import Translate
@@ -46,6 +48,7 @@ def diagnose(
     chosen = replace(chosen, methods=_methods(names, chosen.methods), fold=str(fold))
     store = open_workspace(chosen.workspace)
     work, states, setup = planned(chosen, store, lambda work: first_faces(work, fold, faces))
+    events = event_log(log, store, setup.device) if log else None
     check_remaining(work, store)
     for note in work.notes:
         say(f"note: {note}")
@@ -58,7 +61,7 @@ def diagnose(
         workers = chosen.jobs or default_jobs(setup)
         if not all(isinstance(stage, Translate) for stage in to_run):
             accept_cost(work, states, setup, store, workers, yes)
-        outcome = work_off(states, setup, store, workers, lambda: check_remaining(work, store))
+        outcome = work_off(states, setup, store, workers, lambda: check_remaining(work, store), log=events)
         tell_noted([stage for stage in outcome.done if isinstance(stage, Translate)], store)
         stop_if_failed(outcome)
     _tell(work, store, out or chosen.workspace / "diagnosis")

@@ -28,6 +28,7 @@ Change = Annotated[list[str], typer.Option("--set", help="path=value, such as me
 Plugin = Annotated[list[str], typer.Option("--plugin", help="A Python file with hooks that is not installed.")]
 Workspace = Annotated[Path, typer.Option(help="Where results are kept.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before more than an hour of work.")]
+Log = Annotated[Path | None, typer.Option(help="A file that gets one event a line, as JSON, for other tools.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a GPU, or one a core up to 8.")]
 Piece = Annotated[
     int | None, typer.Option(min=1, help="Pairs of an update computed at a time; default what fits the memory.")
@@ -69,7 +70,12 @@ class RunOptions:
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes CUDA where torch can use a GPU.")
     ] = "auto"
     jobs: Jobs = None
-    batch: Annotated[int, typer.Option(min=1, help="Images translated at a time; changes no result.")] = 32
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Images translated at a time, which changes no result; default 32, on a GPU what fits."
+        ),
+    ] = None
     piece: Piece = None
     precision: Precision = "bf16"
     compile: Compile = False

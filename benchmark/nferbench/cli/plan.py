@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from contextlib import nullcontext, redirect_stdout
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nferbench.cli.formatting import amount, duration, headline, plan_lines, split_lines
 from nferbench.cli.options import RunOptions, taking_run_options
-from nferbench.cli.output import say
+from nferbench.cli.output import say, table
 from nferbench.cli.requests import default_jobs, planned
+from nferbench.contract.errors import UsageError
+
+if TYPE_CHECKING:
+    from nferbench.engine.worker import Setup
+    from nferbench.planning.cards import Card
+    from nferbench.planning.plan import Work
+    from nferbench.workspace.store import Store
 
 
 @taking_run_options
 def plan(
     chosen: RunOptions,
     splits: Annotated[bool, typer.Option("--splits", help="List the subjects of every fold instead.")] = False,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="CARD",
+            help="What all of it takes on a graphics card instead, computed without one: rtx-3090, rtx-4090, a100-40, "
+            "a100-80, h100, h200, or GB:TFLOPS (memory, dense bf16 peak).",
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="With --on: print JSON.")] = False,
 ) -> None:
     """List every stage with its state and the reason it would run, and what the rest will cost."""
     from nferbench.engine.preflight import preflight
+    from nferbench.planning.cards import card
     from nferbench.planning.costs import estimate
     from nferbench.workspace.store import read_workspace
 
+    if as_json and not on:
+        raise UsageError("--json: no card is named; allowed with --on CARD")
+    if on and chosen.precision == "float32":
+        raise UsageError("--precision float32: cards are known by their speed in bf16; allowed with --on: bf16")
+    wanted = card(on) if on else None
     store = read_workspace(chosen.workspace)
-    work, states, setup = planned(chosen, store)
-    for note in work.notes:
-        say(f"note: {note}")
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        work, states, setup = planned(chosen, store)
+        for note in work.notes:
+            say(f"note: {note}")
     if splits:
         for line in split_lines(work):
             say(line)
+        return
+    if wanted is not None:
+        _tell_on_card(wanted, work, setup, store, as_json)
         return
     for line in plan_lines(states):
         say(line)
@@ -49,3 +77,23 @@ def plan(
         f"about {duration(cost.wall(workers))} with {workers} worker{'s' * (workers > 1)} on {setup.device} "
         f"({duration(cost.seconds)} of work, longest chain {duration(cost.longest)}), {amount(cost.bytes)} of disk"
     )
+
+
+def _tell_on_card(card: Card, work: Work, setup: Setup, store: Store, as_json: bool) -> None:
+    from nferbench.cli import on_card
+    from nferbench.engine.preflight import measured, rehearsed
+    from nferbench.planning import demands
+
+    items, known = demands.items(work), measured(store)
+    if not as_json:
+        say(f"computing what {len(items)} networks, translations and recognisers ask of one {card.name} …")
+    answers = rehearsed(items, card, setup)
+    rows = [(item, each, demands.measured(item, card, known)) for item, each in zip(items, answers, strict=True)]
+    if as_json:
+        typer.echo(on_card.as_json(card, rows))
+        return
+    for kind in demands.KINDS:
+        if cells := on_card.cells(kind, rows, card):
+            table(on_card.heads(kind, rows), cells)
+    for line in on_card.lines(card, rows):
+        say(line)

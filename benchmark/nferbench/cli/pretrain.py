@@ -16,6 +16,7 @@ from nferbench.cli.options import (
     Detector,
     Deterministic,
     Jobs,
+    Log,
     Piece,
     Plugin,
     Precision,
@@ -49,12 +50,14 @@ def pretrain(
     compile: Compile = False,
     deterministic: Deterministic = False,
     half: Annotated[bool, typer.Option("--half", help="Round the weights to float16.")] = False,
+    log: Log = None,
     yes: Yes = False,
 ) -> None:
     """Train the networks of methods on everyone in a data set, for trainings on other people to start from.
 
     nferbench pretrain --methods all --dataset synthetic-others --preset quick-pretrain --half --out weights
     """
+    from nferbench.cli.events import event_log
     from nferbench.engine.exporting import export
     from nferbench.engine.how import How
     from nferbench.planning.plan import data_roots
@@ -75,11 +78,12 @@ def pretrain(
         say(f"note: {note}")
     places = {work.faces: roots["dataset"]} if "dataset" in roots else {}
     setup = setup_of(store, places, plugins, device, 1, How(precision, piece, compile, deterministic))
+    events = event_log(log, store, setup.device) if log else None
     states = statuses(work, store)
     if any(state.state != "done" for state in states):
         workers = jobs or default_jobs(setup)
         accept_cost(work, states, setup, store, workers, yes)
-        stop_if_failed(work_off(states, setup, store, workers))
+        stop_if_failed(work_off(states, setup, store, workers, log=events))
     for stage in work.stages:
         if isinstance(stage, TrainNetwork):
             entry = whole(stage, store)

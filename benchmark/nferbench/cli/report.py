@@ -9,11 +9,16 @@ import typer
 
 from nferbench.cli.options import Preset, Workspace
 from nferbench.cli.output import complain, say
+from nferbench.contract.errors import UsageError
 
 
 def report(
+    bundle: Annotated[Path | None, typer.Argument(help="A file of nferbench bundle, in place of a workspace.")] = None,
     workspace: Workspace = Path("runs"),
-    out: Annotated[Path | None, typer.Option(help="Folder to write to; default WORKSPACE/report.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to; default WORKSPACE/report, or BUNDLE-report."),
+    ] = None,
     convention: Annotated[
         Literal["standard", "paper"] | None, typer.Option(help="Of PSNR and SSIM; standard unless --paper.")
     ] = None,
@@ -21,9 +26,19 @@ def report(
     preset: Preset = None,
 ) -> None:
     """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
+    from nferbench.workspace.unbundling import unpacked
     from nferbench_reports import write_report
 
-    written = write_report(workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset)
+    if bundle is None:
+        written = write_report(
+            workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset
+        )
+    else:
+        if workspace != Path("runs"):
+            raise UsageError(f"a bundle, '{bundle}', and --workspace {workspace} are both named; keep one")
+        place = out or bundle.with_name(f"{bundle.stem}-report")
+        with unpacked(bundle) as inside:
+            written = write_report(inside, place, convention=convention, paper=paper, preset=preset)
     for line in written.text.splitlines():
         say(line)
     say("written: " + " ".join(str(path) for path in written.paths))

@@ -85,7 +85,7 @@ def setup_of(
     roots: Mapping[PrepareFaces, Path],
     plugins: Plugins,
     device: str,
-    batch: int,
+    batch: int | None,
     how: How | None = None,
 ) -> Setup:
     """What workers have to know."""

@@ -8,7 +8,7 @@ import typer
 
 from nferbench.cli.engines import Choice, engine_of
 from nferbench.cli.formatting import headline, report_command, typed
-from nferbench.cli.options import RunOptions, Yes, taking_run_options
+from nferbench.cli.options import Log, RunOptions, Yes, taking_run_options
 from nferbench.cli.output import say, tell_noted, tell_prepared
 from nferbench.cli.requests import planned
 from nferbench.cli.working import accept_cost, stop_if_failed, work_off
@@ -24,6 +24,7 @@ def run(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Give stages up that another run is at work on; default waits for them.")
     ] = False,
+    log: Log = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="What does stages: processes of this machine, or a Ray cluster.")
     ] = "local",
@@ -41,6 +42,7 @@ def run(
 
     nferbench run --methods all,ablation --dataset synthetic-hfe --preset quick
     """
+    from nferbench.cli.events import event_log
     from nferbench.planning.leak_guard import leaks_of, refuse, stamp
     from nferbench.planning.records import write_record
     from nferbench.planning.remaining import check_remaining, require_extra
@@ -58,6 +60,8 @@ def run(
         say(f"note: {note}")
     say(headline(work, states, chosen.fold))
     if all(state.state == "done" for state in states):
+        if log:
+            event_log(log, store, setup.device)
         write_record(work, store, typed(), stamp(found), place)
         say(f"nothing to do: all {len(states)} stages are done. Tables: {report_command(chosen.workspace)}")
         return
@@ -77,9 +81,18 @@ def run(
 
     to_run = [state.stage for state in states if state.state != "done"]
     with engine_of(choice, chosen, setup, to_run) as using:
+        events = event_log(log, store, using.setup.device) if log else None
         accept_cost(work, states, using.setup, store, using.workers, yes, using.ahead)
         outcome = work_off(
-            states, using.setup, store, using.workers, guard, timeout, wait_for_others=not no_wait, do=using.do
+            states,
+            using.setup,
+            store,
+            using.workers,
+            guard,
+            timeout,
+            events,
+            wait_for_others=not no_wait,
+            do=using.do,
         )
     tell_prepared([stage for stage in (work.faces, work.extra) if stage is not None], store)
     tell_noted([stage for stage in outcome.done if isinstance(stage, Translate)], store)

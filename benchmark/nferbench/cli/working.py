@@ -14,7 +14,7 @@ from nferbench.cli.output import complain, reporter, say
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from nferbench.engine.agenda import Outcome
+    from nferbench.engine.agenda import Outcome, Reporter
     from nferbench.engine.worker import Setup
     from nferbench.planning.plan import Work
     from nferbench.planning.status import Status
@@ -69,34 +69,40 @@ def work_off(
     workers: int,
     gate: Callable[[], None] | None = None,
     timeout: float | None = None,
+    log: Reporter | None = None,
     wait_for_others: bool = True,
     do: Callable[..., Outcome] | None = None,
 ) -> Outcome:
     """Do all stages that are not done, those anew that are damaged or asked for again.
 
     Args:
+        log: also told of every stage; None keeps none.
+        wait_for_others: whether stages that other runs are at work on are waited for.
         do: see `engine.runner.run_stages`, which it is where nothing else is given.
     """
+    from nferbench.cli.events import both
     from nferbench.engine.runner import run_stages
     from nferbench.engine.stopping import requests_to_stop
+    from nferbench.workspace.holders import at_work
 
-    to_run = [state for state in states if state.state != "done"]
-    for state in to_run:
-        if state.state in ("damaged", "again"):
-            _make_room(state, store)
-    stages = [state.stage for state in to_run]
-    with reporter(stages) as show, requests_to_stop(then_at_once=True) as stopping:
-        return (do or run_stages)(
-            stages,
-            setup,
-            store,
-            show,
-            jobs=workers,
-            timeout=timeout,
-            gate=gate,
-            wait_for_others=wait_for_others,
-            stopping=stopping,
-        )
+    with at_work(store.workspace):
+        to_run = [state for state in states if state.state != "done" or not store.path(state.stage).exists()]
+        for state in to_run:
+            if state.state in ("damaged", "again"):
+                _make_room(state, store)
+        stages = [state.stage for state in to_run]
+        with reporter(stages) as show, requests_to_stop(then_at_once=True) as stopping:
+            return (do or run_stages)(
+                stages,
+                setup,
+                store,
+                show if log is None else both(show, log),
+                jobs=workers,
+                timeout=timeout,
+                gate=gate,
+                wait_for_others=wait_for_others,
+                stopping=stopping,
+            )
 
 
 def _make_room(state: Status, store: Store) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 
 import torch
 from torch import Tensor
+
+# Draws of an image that are made at once, by kind of device; elsewhere one by one. A GPU starts one kernel an image and
+# draw, and in a step of a sampler that would take longer than the drawing.
+AHEAD: Mapping[str, int] = {"cuda": 16, "meta": 16}  # `meta` stands for a GPU
 
 
 def derive_seed(*parts: object) -> int:
@@ -22,16 +27,29 @@ class ImageNoise:
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
         self.seeds = tuple(seeds)
         self.device = torch.device(device)
-        self._generators = [torch.Generator(self.device).manual_seed(seed) for seed in self.seeds]
+        drawing = torch.device("cpu") if self.device.type == "meta" else self.device  # `meta` has no generators
+        self._generators = [torch.Generator(drawing).manual_seed(seed) for seed in self.seeds]
+        self._drawn = torch.empty(len(self.seeds), 0, device=self.device)  # not handed out yet
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers of shape (B, *shape), float32; row i comes from the stream of image i."""
-        out = torch.empty(len(self), *shape, device=self.device)
-        for row, generator in zip(out, self._generators, strict=True):
-            row.normal_(generator=generator)
+        count = prod(shape)
+        if self._drawn.shape[1] < count:
+            # How many are drawn follows from the shape alone, so that a stream is the same in every batch.
+            self._drawn = self._streams(AHEAD.get(self.device.type, 1) * count)
+        taken, self._drawn = self._drawn[:, :count], self._drawn[:, count:]
+        return taken.contiguous().view(len(self), *shape)
+
+    def _streams(self, count: int) -> Tensor:
+        """The next numbers of every stream, (B, count); what the last draw left over is skipped."""
+        with torch.inference_mode(False):  # some may be handed out where gradients are taken
+            out = torch.empty(len(self), count, device=self.device)
+            if self.device.type != "meta":
+                for row, generator in zip(out, self._generators, strict=True):
+                    row.normal_(generator=generator)
         return out
 
     @contextmanager

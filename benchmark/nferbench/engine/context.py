@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from nferbench.contract.errors import StoppedError
+from nferbench.contract.translator import Translator
 from nferbench.engine.how import AS_USUAL, How
 from nferbench.planning.code import foreign
 from nferbench.workspace.stages import Stage
@@ -25,12 +26,15 @@ class Context:
     store: Store
     roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
     device: torch.device
-    batch: int  # images translated at a time; halved when the device runs out of memory
+    batch: int | None  # images translated at a time; None: as many as the device has memory for
     checkpoint_seconds: float = 30.0
     how: How = AS_USUAL
+    sharing: int = 1  # workers on the device, this one included
     progress: Callable[[int, int], None] = lambda done, total: None
     tell: Callable[[str], None] = print  # a line on what a user should know
     stopping: Callable[[], str] = lambda: ""  # the signal that asked to stop; "" while none did
+    # By translator and side of the faces: images at a time that fitted where more did not, for the stages to come.
+    fitting: dict[tuple[Translator, int], int] = field(default_factory=dict)
 
     def reached(self, done: int, total: int) -> None:
         """Tell how far a stage is of which all that is done lies on disk.

@@ -10,6 +10,7 @@ import torch
 from nferbench.contract.precision import precision_on
 from nferbench.engine.context import Context
 from nferbench.engine.fitting import fit
+from nferbench.engine.placing import device_name
 from nferbench.engine.recognising import recognise
 from nferbench.engine.scoring import score_faces
 from nferbench.engine.translating import translate_faces
@@ -49,7 +50,7 @@ def execute(stage: Stage, context: Context) -> bool:
         "device": device_name(context.device),
         "code": code_of(stage),
         **_computed(context),
-        **result.pop("means", {}),
+        **result.pop("made_with", {}),
     }
     context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
     return True
@@ -94,8 +95,3 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
     if isinstance(stage, Recognise):
         return recognise(stage, context)
     raise TypeError(f"no way to do a {type(stage).__name__}")
-
-
-def device_name(device: torch.device) -> str:
-    """The hardware a time was measured on."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -17,6 +17,7 @@ from nferbench.contract.initial import APART
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.translator import Batch, Learner, NetworkRecipe
 from nferbench.contract.values import describe
+from nferbench.engine.affording import means_within, room_on
 from nferbench.engine.artifacts import prepared_faces
 from nferbench.engine.context import Context
 from nferbench.engine.means import Means
@@ -85,13 +86,17 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         "pairs": len(vis_rows),
         "parameters": parameters,
         "units": updates,
-        "means": means.recorded(stage.recipe.batch_size),
+        "made_with": means.recorded(stage.recipe.batch_size),
     }
 
 
 def _means(stage: TrainNetwork, context: Context) -> Means:
-    """The memory that an update is given at first."""
-    return Means(context.how.piece or stage.recipe.batch_size)
+    """The memory that an update is given at first; the faces are on the device already."""
+    batch = stage.recipe.batch_size
+    if context.how.piece is not None or context.device.type != "cuda":
+        return Means(min(context.how.piece or batch, batch))
+    grain = 1 << 28  # so that free memory that varies a little is looked at once
+    return means_within(stage.recipe, stage.faces.spec(), room_on(context.device, context.sharing) // grain * grain)
 
 
 def _named(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:

@@ -161,7 +161,7 @@ def _do(stage: bytes, setup: Setup, line: Line, view: View) -> Finished:
         raise DataError(f"{socket.gethostname()} does not see the workspace {view.workspace} of this run")
     with requests_to_stop((signal.SIGINT,), then_at_once=False) as asked:  # all others are Ray's
         device = settled(setup)
-        return attempt(pickle.loads(stage), setup, line, device, lambda: "the run" if asked() else "")
+        return attempt(pickle.loads(stage), setup, line, device, {}, lambda: "the run" if asked() else "")
 
 
 def _finished(task: _Task) -> tuple[Finished, bool]:

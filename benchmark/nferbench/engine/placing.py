@@ -1,4 +1,4 @@
-"""Putting networks and batches on a device."""
+"""Putting networks and batches on a device, and what it is called."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def placed(network: nn.Module, device: torch.device, how: How = AS_USUAL) -> nn.
     feature map there, 1.4 times the time of an update of the published score network.
     """
     network.to(device)
-    if device.type == "cuda":
+    if device.type in ("cuda", "meta"):  # `meta` stands for a GPU
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if how.compiled:
         network.compile()
@@ -27,3 +27,8 @@ def sent(values: np.ndarray, device: torch.device) -> Tensor:
     """An array as a tensor on a device, without waiting until a GPU has done what it was given before."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def device_name(device: torch.device) -> str:
+    """The hardware a time was measured on."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

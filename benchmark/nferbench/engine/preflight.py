@@ -1,17 +1,23 @@
-"""The look ahead before a run: networks that cannot be built are named before any training, costs are estimated."""
+"""The look ahead before a run: networks that cannot be built are named before any training, costs are estimated.
+
+What loads torch is done in a process of its own, so that the command line never does.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
 from nferbench.contract.errors import NferbenchError, UsageError
 from nferbench.engine.worker import Setup, die_with
+from nferbench.planning.cards import Card
 from nferbench.planning.costs import Preflight
+from nferbench.planning.demands import Demand, Item
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
 from nferbench.workspace.files import read_cache, write_cache
@@ -31,13 +37,7 @@ def preflight(
             them, one line each.
     """
     open_stages = [state.stage for state in states if state.state != "done"]
-    known = _known(store)
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=_look, args=(theirs, setup, known, timed), daemon=True)
-    process.start()
-    theirs.close()
-    try:
+    with _process(_look, setup, measured(store), timed) as mine:
         mine.send(open_stages)  # not an argument: values of a plugin file can be read once that file is loaded
         result: Any = mine.recv()
         if not isinstance(result, Preflight):
@@ -48,27 +48,33 @@ def preflight(
             try:
                 if not mine.poll(PATIENCE):
                     break
-                measured = mine.recv()
+                seconds = mine.recv()
             except EOFError:  # a network or a plugin that ends the process: what is not timed stays unknown
                 break
-            if measured is None:
+            if seconds is None:
                 break
-            result.seconds.update(measured)
-    except (EOFError, BrokenPipeError):
-        process.join()
-        raise NferbenchError(
-            f"the networks could not be built: the process that tried ended with exit code {process.exitcode} "
-            "(out of memory?); choose a smaller --preset"
-        ) from None
-    finally:
-        process.kill()
-        process.join()
+            result.seconds.update(seconds)
     if timed:
         write_cache(store.workspace / "cache" / "seconds.json", result.seconds)
     return result
 
 
-def _known(store: Store) -> dict[str, float]:
+def rehearsed(items: Sequence[Item], card: Card, setup: Setup) -> Iterator[Demand | str]:
+    """What each item of a plan asks of a card, computed in a process of its own; why not, where it could not be.
+
+    Raises:
+        NferbenchError: that process ended.
+    """
+    with _process(_rehearse, setup, card) as mine:
+        mine.send(items)
+        for _ in items:
+            answer = mine.recv()
+            if isinstance(answer, NferbenchError):
+                raise answer
+            yield answer
+
+
+def measured(store: Store) -> dict[str, float]:
     """Seconds per unit by cost key: what finished stages took, else what an earlier preflight measured."""
     stored = read_cache(store.workspace / "cache" / "seconds.json")
     known = {name: float(value) for name, value in stored.items() if type(value) in (int, float) and value >= 0}
@@ -80,14 +86,44 @@ def _known(store: Store) -> dict[str, float]:
     return known
 
 
-def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: bool) -> None:
+@contextmanager
+def _process(target: Callable[..., None], *args: object) -> Iterator[Connection]:
+    """A process that does `target` at the other end of a pipe; it ends with the block.
+
+    Raises:
+        NferbenchError: it ended before it had answered.
+    """
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=target, args=(theirs, *args), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield mine
+    except (EOFError, BrokenPipeError):
+        process.join()
+        raise NferbenchError(
+            f"the networks could not be built: the process that tried ended with exit code {process.exitcode} "
+            "(out of memory?); choose a smaller --preset"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+
+
+def _begin(setup: Setup) -> None:
+    """What such a process does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asked, which ends this one
     die_with(os.getppid())
-    try:
-        from nferbench.planning.plugins import import_file
+    from nferbench.planning.plugins import import_file
 
-        for file in setup.plugin_files:
-            import_file(file)
+    for file in setup.plugin_files:
+        import_file(file)
+
+
+def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: bool) -> None:
+    try:
+        _begin(setup)
         from nferbench.engine.timing import build_all, time_all
 
         stages = connection.recv()
@@ -101,3 +137,18 @@ def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: 
         return
     except Exception as error:  # reported as one line by the process that asked
         connection.send(f"the networks could not be built: {type(error).__name__}: {error}")
+
+
+def _rehearse(connection: Connection, setup: Setup, card: Card) -> None:
+    try:
+        _begin(setup)
+        from nferbench.engine.batches import ON_GPU
+        from nferbench.engine.demanding import demands
+
+        for answer in demands(connection.recv(), card, setup.how, setup.batch or ON_GPU):
+            connection.send(answer)
+        connection.recv()  # until whoever asked has read all
+    except (BrokenPipeError, ConnectionResetError, EOFError):  # whoever asked is gone
+        return
+    except Exception as error:  # reported as one line by the process that asked
+        connection.send(NferbenchError(f"the networks could not be rehearsed: {type(error).__name__}: {error}"))

@@ -101,7 +101,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         "test": len(table),
         "classes": list(classes),
         "units": updates,
-        "means": means.recorded(stage.fer.batch_size),
+        "made_with": means.recorded(stage.fer.batch_size),
     }
 
 

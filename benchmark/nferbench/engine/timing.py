@@ -6,7 +6,7 @@ Runs in a process of its own (`preflight`), so that the command line never loads
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,15 @@ from nferbench.contract import pixels
 from nferbench.contract.errors import NferbenchError
 from nferbench.contract.fer import LabelledBatch
 from nferbench.contract.noise import ImageNoise
-from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe
+from nferbench.contract.translator import Batch, NetworkRecipe
 from nferbench.datasets.detected import Detected
-from nferbench.engine.execute import device_name
+from nferbench.engine.batches import halving, wanted
 from nferbench.engine.how import settle
 from nferbench.engine.lost import lost_device
 from nferbench.engine.means import Means, given
-from nferbench.engine.placing import placed
+from nferbench.engine.placing import device_name, placed
 from nferbench.engine.scoring import pixel_scores
+from nferbench.engine.skeletons import each_tensor, skeleton
 from nferbench.engine.translating import build
 from nferbench.engine.worker import Setup
 from nferbench.faces.crops import crop_named
@@ -118,24 +119,6 @@ def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterato
                 return
 
 
-def skeleton(recipe: NetworkRecipe, spec: FaceSpec) -> nn.Module:
-    """A network without memory for its weights, for counting; with memory where it cannot do without."""
-    try:
-        with torch.device("meta"):
-            return recipe.build(spec)
-    except NferbenchError:
-        raise
-    except Exception:
-        return build(recipe, spec)
-
-
-def parameters(recipe: NetworkRecipe, spec: FaceSpec) -> dict[str, int]:
-    """Parameter counts of every network that a training of the recipe involves, by name."""
-    with torch.device("meta"):
-        networks = recipe.learner(skeleton(recipe, spec), spec, 100).networks()
-    return {name: sum(parameter.numel() for parameter in network.parameters()) for name, network in networks.items()}
-
-
 def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float:
     if isinstance(stage, PrepareFaces):
         root = setup.roots.get(key(stage))
@@ -181,24 +164,28 @@ def _update_seconds(stage: TrainNetwork, setup: Setup, device: torch.device) -> 
 
 def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -> float:
     recipes = stage.translator.networks()
-    clocks = {}
-    for role, need in zip(sorted(recipes), stage.networks, strict=True):
-        network = placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device, setup.how)
-        clocks[role] = Clocked(network, device)
-    count = min(setup.batch, 8) if device.type == "cpu" else setup.batch
-    size = stage.source.size
-    began = time.perf_counter()
-    with torch.inference_mode():
-        vis = _noise(count, size, device)
-        stage.translator.translate(vis, clocks, ImageNoise(range(count), device))
-    _synchronise(device)
-    elapsed = time.perf_counter() - began
-    calls = sum(clock.calls for clock in clocks.values())
-    real = sum(clock.real for clock in clocks.values())
-    free = min((clock.stopped for clock in clocks.values() if clock.stopped is not None), default=None)
-    if free is not None and real:
-        elapsed = (free - began) * calls / real  # the rest of the evaluations were counted, not made
-    return elapsed / count
+    networks = {
+        role: placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device, setup.how)
+        for role, need in zip(sorted(recipes), stage.networks, strict=True)
+    }
+    batch = wanted(setup.batch, device)
+
+    def timed(count: int) -> float:
+        clocks = {role: Clocked(network, device) for role, network in networks.items()}
+        began = time.perf_counter()
+        with torch.inference_mode():
+            vis = _noise(count, stage.source.size, device)
+            stage.translator.translate(vis, clocks, ImageNoise(range(count), device))
+        _synchronise(device)
+        elapsed = time.perf_counter() - began
+        calls = sum(clock.calls for clock in clocks.values())
+        real = sum(clock.real for clock in clocks.values())
+        free = min((clock.stopped for clock in clocks.values() if clock.stopped is not None), default=None)
+        if free is not None and real:
+            elapsed = (free - began) * calls / real  # the rest of the evaluations were counted, not made
+        return elapsed / count
+
+    return halving(min(batch, 8) if device.type == "cpu" else batch, timed)[0]
 
 
 class Clocked(nn.Module):
@@ -229,18 +216,11 @@ class Clocked(nn.Module):
                 _synchronise(self._device)
                 self.stopped = time.perf_counter()
             source = args[0]
-            return _each(self._answer, lambda x: x + 0 * source.sum() if source.requires_grad else x)
+            return each_tensor(self._answer, lambda x: x + 0 * source.sum() if source.requires_grad else x)
         self.real += 1
         answer = self.network(*args, **kwargs)
-        self._answer = _each(answer, Tensor.detach)
+        self._answer = each_tensor(answer, Tensor.detach)
         return answer
-
-
-def _each(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """What a network answered, one tensor or several, with each tensor changed."""
-    if isinstance(answer, tuple):
-        return tuple(_each(part, change) for part in answer)
-    return change(answer) if isinstance(answer, Tensor) else answer
 
 
 def _score_seconds(stage: ScoreTranslation, device: torch.device) -> float:

@@ -26,6 +26,7 @@ from nferbench.engine.artifacts import (
     write_faces,
     write_table,
 )
+from nferbench.engine.batches import halving, wanted
 from nferbench.engine.context import Context
 from nferbench.engine.placing import placed
 from nferbench.faces.prepared import pairs, rows_of
@@ -61,34 +62,32 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     output, done, so_far = _open_output(unfinished, (len(rows), size, size, 3), context.tell)
     pushes_file, pushes = _pushes_so_far(unfinished)
     networks = fitted(stage, context)
-    batch = context.batch
-    context.progress(done, len(rows))
-    while done < len(rows):
-        here = slice(done, done + batch)
+    batch = context.fitting.get((stage.translator, size), wanted(context.batch, context.device))
+
+    def attempted(count: int) -> tuple[np.ndarray, list[Push]]:
+        here = slice(done, done + count)
         # One stream an image, the same for every method: a difference between two rows is due to the methods.
         seeds = [derive_seed(stage.seed, stage.fold and stage.fold.index, face.id) for face in chosen[here]]
         source = torch.from_numpy(np.ascontiguousarray(prepared.images[rows[here]]))
         vis = pixels.to_float(source.to(context.device))
-        wanted = pushing.LISTENED - done
-        images: Tensor | None = None
-        try:
-            listening: AbstractContextManager[list[Push]] = hear_pushes() if wanted > 0 else nullcontext([])
-            with listening as heard:
-                images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
-        except Exception as error:
-            if batch == 1 or not out_of_memory(error):
-                raise
-        if images is None:  # the error is gone, and with it the tensors that its frames held
-            batch //= 2
-            torch.cuda.empty_cache()
-            continue
-        faces = pixels.to_uint8(images).cpu().numpy()
-        output[here] = faces
+        listening: AbstractContextManager[list[Push]] = hear_pushes() if done < pushing.LISTENED else nullcontext([])
+        with listening as heard:
+            images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
+        return pixels.to_uint8(images).cpu().numpy(), heard
+
+    context.progress(done, len(rows))
+    while done < len(rows):
+        count = min(batch, len(rows) - done)
+        (faces, heard), fit = halving(count, attempted)
+        if fit < count:
+            batch = context.fitting[stage.translator, size] = fit
+        output[done : done + len(faces)] = faces
         output.flush()
         so_far.update(faces.data)
-        done += len(seeds)
         if heard:
-            pushes = pushing.joined(pushes, pushing.by_face(heard, len(seeds), wanted))
+            pushes = pushing.joined(pushes, pushing.by_face(heard, len(faces), pushing.LISTENED - done))
+        done += len(faces)
+        if heard:
             pushes_file = f"checkpoint-pushes-{done}.json"
             write_bytes(unfinished.folder / pushes_file, pushing.written(pushes))
         unfinished.write(Mark(done, _checksum(so_far, unfinished, pushes_file), pushes_file))
@@ -96,7 +95,8 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     write_faces(unfinished.folder / "faces.csv", chosen)
     if pushes:
         write_table(unfinished.folder / "pushes.csv", pushing.table(pushes))
-    result: dict[str, Any] = {"images": len(rows), "units": len(rows)}
+    made_with = {"batch": min(batch, len(rows))}
+    result: dict[str, Any] = {"images": len(rows), "units": len(rows), "made_with": made_with}
     if output.min() >= MID_GREY:  # perhaps right, so it is told and not refused
         result["note"] = "no pixel of any translated face is darker than mid-grey, as if in 0 to 1 where -1 to 1 is due"
     return result

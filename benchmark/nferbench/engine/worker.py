@@ -19,11 +19,14 @@ from typing import Any, Protocol
 
 from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError, StoppedError
 from nferbench.contract.exhausted import lacking
+from nferbench.contract.translator import Translator
 from nferbench.engine.how import AS_USUAL, How, settle
 from nferbench.engine.stopping import requests_to_stop
 from nferbench.workspace.locks import Claim, HeldError, LostError
-from nferbench.workspace.stages import Stage
+from nferbench.workspace.stages import Stage, Translate
 from nferbench.workspace.store import Store
+
+Fitting = dict[tuple[Translator, int], int]  # see `engine.context.Context`
 
 PROGRESS_SECONDS = 0.5  # least time between two messages of progress
 ELSEWHERE = "done by another run"
@@ -37,7 +40,7 @@ class Setup:
     roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
     plugin_files: tuple[str, ...]
     device: str  # "cpu" or "cuda"
-    batch: int
+    batch: int | None  # images translated at a time; None: as many as the device has memory for
     checkpoint_seconds: float
     how: How = AS_USUAL
     cards: tuple[str, ...] = ()  # values of CUDA_VISIBLE_DEVICES, one a GPU; none: workers see what the runner sees
@@ -81,6 +84,7 @@ def serve(connection: Connection, setup: Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner decides
     die_with(os.getppid())
     device = settled(setup)
+    fitting: Fitting = {}
     while True:
         try:
             task = connection.recv()
@@ -89,7 +93,7 @@ def serve(connection: Connection, setup: Setup) -> None:
         if task is None:
             return
         with requests_to_stop(then_at_once=False) as stopping:  # of a worker without a stage they are the end
-            finished = attempt(task, setup, connection, device, stopping)
+            finished = attempt(task, setup, connection, device, fitting, stopping)
             connection.send(finished)
         if finished.device_lost:
             sys.stdout.flush()
@@ -111,7 +115,9 @@ def settled(setup: Setup) -> Any:
     return device
 
 
-def attempt(task: Stage, setup: Setup, line: Line, device: Any, stopping: Callable[[], str] = lambda: "") -> Finished:
+def attempt(
+    task: Stage, setup: Setup, line: Line, device: Any, fitting: Fitting, stopping: Callable[[], str] = lambda: ""
+) -> Finished:
     """Do one stage in this process, which `settled` has prepared.
 
     Args:
@@ -119,6 +125,7 @@ def attempt(task: Stage, setup: Setup, line: Line, device: Any, stopping: Callab
         setup: of the process.
         line: gets `Progress` and `Told`.
         device: what `settled` returned.
+        fitting: kept from one stage of a process to the next.
         stopping: gives the signal that asked to stop; "" while none did.
 
     Returns:
@@ -128,18 +135,25 @@ def attempt(task: Stage, setup: Setup, line: Line, device: Any, stopping: Callab
     store = Store(setup.workspace)
     try:
         with store.claim(task) as claim:
-            return _claimed(task, setup, line, device, store, claim, stopping)
+            return _claimed(task, setup, line, device, fitting, store, claim, stopping)
     except LostError as error:
         line.send(Told(str(error)))
         return Finished("held", str(error))
     except HeldError as error:
         return Finished("held", str(error))
     except Exception as error:
-        return _failed(store, task, _ended_by(error, setup))
+        return _failed(store, task, _ended_by(error, setup, task))
 
 
 def _claimed(
-    task: Stage, setup: Setup, line: Line, device: Any, store: Store, claim: Claim, stopping: Callable[[], str]
+    task: Stage,
+    setup: Setup,
+    line: Line,
+    device: Any,
+    fitting: Fitting,
+    store: Store,
+    claim: Claim,
+    stopping: Callable[[], str],
 ) -> Finished:
     """Do a stage whose lock is held; why it failed is noted before the lock is free, for those who wait for it."""
     from nferbench.engine.context import Context
@@ -164,8 +178,10 @@ def _claimed(
         setup.batch,
         setup.checkpoint_seconds,
         setup.how,
+        setup.sharing,
         progress,
         tell=lambda text: line.send(Told(text)),
+        fitting=fitting,
         stopping=stopping,
     )
     began = time.monotonic()
@@ -180,10 +196,10 @@ def _claimed(
         claim.check()  # what failed for want of its files has lost them to another owner
         if isinstance(error, DivergedError):
             store.discard(task)  # its checkpoint leads to the same place
-        return _failed(store, task, _ended_by(error, setup))
+        return _failed(store, task, _ended_by(error, setup, task))
 
 
-def _ended_by(error: Exception, setup: Setup) -> Finished:
+def _ended_by(error: Exception, setup: Setup, task: Stage) -> Finished:
     if isinstance(error, DivergedError):
         return Finished("diverged", str(error))
     if isinstance(error, ExhaustedError):
@@ -191,6 +207,8 @@ def _ended_by(error: Exception, setup: Setup) -> Finished:
     if whose := lacking(error):
         where = "cpu" if whose == "host" else setup.device
         advice = "lower --batch, --jobs or the batch_size of the network"
+        if isinstance(task, Translate):  # fewer at a time have been tried
+            advice = "not even one face fits; lower --jobs, free memory, or take a smaller size or --preset"
         return Finished("out-of-memory", f"out of memory on {where}: {_first_line(error)}; {advice}")
     if isinstance(error, NferbenchError):
         return Finished("failed", str(error))

@@ -84,14 +84,19 @@ def units(stage: Stage, work: Work) -> int:
     if isinstance(stage, ScoreTranslation):
         return units(stage.translation, work)
     if isinstance(stage, Recognise):
-        faces = work.listings[stage.faces].faces
-        samples = sum(face.modality == "nir" and face.subject not in stage.fold.test for face in faces)
-        if isinstance(stage.extra, Translate):
-            samples += units(stage.extra, work)
-        elif stage.extra is not None:
-            samples += sum(face.modality == stage.extra_modality for face in work.listings[stage.extra].faces)
-        return stage.fer.updates(samples)
+        return stage.fer.updates(samples(stage, work))
     raise TypeError(f"no units of a {type(stage).__name__}")
+
+
+def samples(stage: Recognise, work: Work) -> int:
+    """How many faces a recogniser is fitted on."""
+    faces = work.listings[stage.faces].faces
+    count = sum(face.modality == "nir" and face.subject not in stage.fold.test for face in faces)
+    if isinstance(stage.extra, Translate):
+        count += units(stage.extra, work)
+    elif stage.extra is not None:
+        count += sum(face.modality == stage.extra_modality for face in work.listings[stage.extra].faces)
+    return count
 
 
 def _translated(face: Face, stage: Translate, nir: Set[str]) -> bool:

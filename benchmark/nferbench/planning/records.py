@@ -125,13 +125,27 @@ def _place(row: RowStages, varied: Varied) -> dict[str, Any]:
 
 def _fold(cell: FoldStages, store: Store) -> dict[str, Any]:
     first, *repeats = cell.recognition or (None,)
+    shown = [stage for stage in (cell.translation, cell.quality, *cell.recognition) if stage is not None]
     fold = {
         "fold": cell.fold,
         "translation": _reference(cell.translation, store),
         "quality": _reference(cell.quality, store),
         "fer": _reference(first, store),
+        # What is not done yet cannot say what it needs, and `prune` must not take that away.
+        "needs": [_reference(stage, store) for stage in _behind(shown)],
     }
     return {**fold, "fer_repeats": [_reference(each, store) for each in repeats]} if repeats else fold
+
+
+def _behind(shown: Sequence[Stage]) -> list[Stage]:
+    """All stages that these need, directly or not, each once and none of these."""
+    found: dict[Stage, None] = {}
+    left = list(shown)
+    while left:
+        needs = left.pop().needs()
+        left += [need for need in needs if need not in found]
+        found |= dict.fromkeys(needs)
+    return [stage for stage in found if stage not in shown]
 
 
 def _reference(stage: Stage | None, store: Store) -> dict[str, str] | None:

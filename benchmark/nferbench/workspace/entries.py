@@ -90,12 +90,26 @@ def fault(path: Path) -> str | int:
         verify(entry)
     except (OSError, DataError) as error:
         return str(error)
-    key = entry.info["key"]
+    if wrong := misplaced(entry):
+        return wrong
+    return sum(int(file["bytes"]) for file in entry.info["files"].values())
+
+
+def misplaced(entry: Entry) -> str | None:
+    """What is wrong with the name, the folder or the key of an entry; None where each is that of its description."""
+    path, key, described = entry.path, entry.info["key"], entry.info["description"]
     if not path.name.endswith(f"-{key[:12]}"):
         return f"{path} holds the results of another stage, {one_line(entry.info['stage'])}"
-    if digest(entry.info["description"]) != key:
+    if digest(described) != key:
         return f"{path / DESCRIPTION} describes another stage than its key"
-    return sum(int(file["bytes"]) for file in entry.info["files"].values())
+    if described.get("kind") != path.parent.name:
+        return f"{path} is not of the kind {path.parent.name}"
+    return None
+
+
+def keys_of(workspace: Path) -> dict[str, Path]:
+    """Where each entry lies, by the first 12 digits of its key, which its name ends in; not looked into."""
+    return {path.name.rpartition("-")[2]: path for path in all_entries(workspace)}
 
 
 def _compare(path: Path, expected: str) -> None:

@@ -137,6 +137,15 @@ def holder(lock: Path) -> Owner | None:
     return None
 
 
+def signs(lock: Path) -> list[tuple[Owner, float]]:
+    """Who gave signs of life at a lock, void or not, and when last, in seconds since 1970. Nothing is written.
+
+    Raises:
+        DataError: something else is in its place.
+    """
+    return [said for sign in _signs(lock) if (said := _read(lock, sign)) is not None]
+
+
 def _take(lock: Path, name: str) -> Claim:
     lock.parent.mkdir(parents=True, exist_ok=True)
     mine = Claim(lock, name, secrets.token_hex(16))
@@ -197,16 +206,24 @@ def _signs(lock: Path) -> list[Path]:
 
 def _judged(lock: Path, sign: Path) -> tuple[Owner, bool]:
     """Who gave a sign, and whether it is void."""
+    said = _read(lock, sign)
+    if said is None:
+        return UNREADABLE, True  # released meanwhile
+    owner, touched = said
+    gone = owner.gone()
+    return owner, _now(lock.parent) - touched > STALE if gone is None else gone
+
+
+def _read(lock: Path, sign: Path) -> tuple[Owner, float] | None:
+    """Who gave a sign, and when last; None where it is gone."""
     try:
         with sign.open("rb") as file:  # opening asks the server of a network file system for the time as it is now
             touched = os.fstat(file.fileno()).st_mtime
-            owner = read_owner(file.read(2**16).decode("utf-8", "replace")) or UNREADABLE
+            return read_owner(file.read(2**16).decode("utf-8", "replace")) or UNREADABLE, touched
     except OSError as error:
         if error.errno in (*_GONE, errno.EISDIR):
-            return UNREADABLE, True  # released meanwhile
+            return None
         raise DataError(f"{lock} is no lock ({error.strerror}); move it away") from None
-    gone = owner.gone()
-    return owner, _now(lock.parent) - touched > STALE if gone is None else gone
 
 
 def _now(folder: Path) -> float:

@@ -13,6 +13,8 @@ from typing import final
 
 from nferbench.contract.printable import one_line
 
+SINCE = "%Y-%m-%d %H:%M:%S UTC"  # how a lock says since when it is held
+
 
 @final
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ UNREADABLE = Owner("a host that cannot be read", 0, "", "", "")
 
 def this_process() -> Owner:
     """The owner of locks that are taken now."""
-    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    now = f"{datetime.now(UTC):{SINCE}}"
     host, boot, namespace = _here()
     return Owner(host, os.getpid(), _started(os.getpid()), boot, namespace, now)
 

@@ -20,11 +20,14 @@ def options(command: str) -> list[str]:
     return [parameter.name for parameter in found.params]
 
 
+ENGINE = ("engine", "ray_address", "gpus_per_stage")
+
+
 def test_run_plan_and_diagnose_take_the_same_options_and_their_own() -> None:
     shared = list(vars(RunOptions()))
-    assert options("run") == [*shared, "timeout", "allow_leaks", "yes"]
-    assert options("plan") == [*shared, "splits"]
-    assert options("diagnose") == [*shared, "names", "faces", "out", "yes"]
+    assert options("run") == [*shared, "timeout", "allow_leaks", "no_wait", "log", *ENGINE, "yes"]
+    assert options("plan") == [*shared, "splits", "on", "as_json"]
+    assert options("diagnose") == [*shared, "names", "faces", "out", "log", "yes"]
 
 
 def test_a_command_gets_what_was_typed_and_defaults_for_the_rest() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nferbench import full_precision, mixed_precision
-from nferbench.contract.precision import compute_in, precision_on
+from nferbench.contract.precision import compute_in, meta_as_gpu, precision_on
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -42,3 +42,17 @@ def test_full_precision_holds_inside_autocast() -> None:
         assert layer(x).dtype == torch.bfloat16
         with full_precision(CPU):
             assert layer(x).dtype == torch.float32
+
+
+def test_meta_stands_for_a_gpu_where_it_is_told_to() -> None:
+    meta = torch.device("meta")
+    with meta_as_gpu():
+        assert precision_on(meta) == "bf16"
+        with mixed_precision(meta):
+            assert torch.is_autocast_enabled("cpu")  # autocast knows no `meta`; what traces reads this switch
+            with full_precision(meta):
+                assert not torch.is_autocast_enabled("cpu")
+        compute_in("float32")
+        assert precision_on(meta) == "float32"
+    compute_in("bf16")
+    assert precision_on(meta) == "float32"

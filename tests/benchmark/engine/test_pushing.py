@@ -80,6 +80,7 @@ def attempt(
     context: Any = SimpleNamespace(
         unfinished=lambda _: Unfinished(folder, "key", "", folder.parent / "damaged"),
         batch=batch,
+        fitting={},
         device=torch.device("cpu"),
         progress=lambda *_: None,
         reached=lambda *_: None,

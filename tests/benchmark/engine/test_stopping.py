@@ -245,10 +245,10 @@ def test_a_stopped_attempt_at_faces_is_no_failure_and_is_gone_on_with(tmp_path: 
     setup = Setup(tmp_path, {}, (), "cpu", 1, 30.0)
     store = Store(tmp_path)
     line = Silent()
-    finished = attempt(stage, setup, line, torch.device("cpu"), lambda: "SIGTERM")
+    finished = attempt(stage, setup, line, torch.device("cpu"), {}, lambda: "SIGTERM")
     assert finished.status == "stopped"
     assert not list(tmp_path.glob("failures/*")) and not store.is_locked(stage)
     assert list(tmp_path.glob("partial/*/blocks/*.npz"))
-    assert attempt(stage, setup, line, torch.device("cpu")).status == "done"
+    assert attempt(stage, setup, line, torch.device("cpu"), {}).status == "done"
     (description,) = tmp_path.glob("faces/*/stage.json")
     assert json.loads(description.read_text("utf-8"))["cost"]["resumed"] is True

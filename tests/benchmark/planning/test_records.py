@@ -8,13 +8,18 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import one_row, write_as
 
 from nferbench.contract.errors import UsageError
+from nferbench.planning.plan import plan_work
+from nferbench.planning.plugins import load_plugins
 from nferbench.planning.records import write_record
+from nferbench.planning.settings import Request, resolve
 from nferbench.workspace.locks import HeldError, claim, turn
+from nferbench.workspace.stages import key
 from nferbench.workspace.store import Store
 
 
@@ -89,3 +94,20 @@ def test_a_folder_in_the_place_of_a_record_is_told_in_one_line(tmp_path: Path) -
     path.parent.write_text("")
     with pytest.raises(UsageError, match="records is in its place"):
         write_record(work, Store(tmp_path), "nferbench run")
+
+
+def test_a_row_names_all_stages_that_it_needs_though_none_is_done(tmp_path: Path) -> None:
+    request = Request("synthetic-hfe", ("cond",), preset="quick", changes=("datasets.synthetic-hfe.subjects=6",))
+    work = plan_work(resolve(request, load_plugins(installed=False)), {}, Store(tmp_path), "")
+    name = write_record(work, Store(tmp_path), "nferbench run")
+    rows = json.loads((tmp_path / "records" / f"{name}.json").read_text())["rows"]
+    named = {work_key for row in rows for work_key in _named(row)}
+    assert {key(stage) for stage in work.stages} <= named
+    networks = [each["path"] for row in rows if row["name"] == "cond" for each in row["folds"][0]["needs"]]
+    assert any(path.startswith("networks/") for path in networks)
+
+
+def _named(row: dict[str, Any]) -> set[str]:
+    shown = [fold[role]["key"] for fold in row["folds"] for role in ("translation", "quality", "fer") if fold[role]]
+    listed = [each["key"] for fold in row["folds"] for each in (*fold["needs"], *fold.get("fer_repeats", []))]
+    return {*shown, *listed}

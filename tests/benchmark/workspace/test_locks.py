@@ -82,7 +82,7 @@ def test_a_process_that_ended_holds_nothing(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [{"boot": "before"}, {"namespace": "pid:[7]"}, {"host": "twin"}, {"boot": ""}])
-@pytest.mark.parametrize("process", [GONE, os.getpid()])
+@pytest.mark.parametrize("process", [GONE, os.getpid()], ids=["gone", "alive"])
 def test_a_process_number_of_another_boot_or_namespace_says_nothing(
     lock: Path, other: dict[str, str], process: int
 ) -> None:

@@ -1,0 +1,34 @@
+"""Cards by name or by their figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from nferbench.contract.errors import UsageError
+from nferbench.planning.cards import KNOWN, card
+
+
+@pytest.mark.parametrize("name", [each.name for each in KNOWN])
+def test_known_cards_are_found_in_any_case(name: str) -> None:
+    assert card(name) == card(name.upper()) == next(each for each in KNOWN if each.name == name)
+
+
+def test_a_card_of_24_gb_has_room_for_22() -> None:
+    assert card("rtx-4090").room == card("24:165").room == 22_000_000_000
+    assert card("8:20").room == 6_500_000_000
+
+
+def test_figures_make_a_card() -> None:
+    mine = card("12.5:40")
+    assert (mine.memory, mine.bf16, mine.tf32, mine.devices) == (12.5e9, 40e12, 20e12, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["gtx-1080", "", "24", "24:", ":165", "a:b", "nan:165", "24:inf", "1:165", "24:-1", "-24:1", "x\ny"]
+)
+def test_anything_else_is_one_line_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        card(text)
+    assert "\n" not in str(caught.value)
+    for each in (*(known.name for known in KNOWN), "GB:TFLOPS"):
+        assert each in str(caught.value)
