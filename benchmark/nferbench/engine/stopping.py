@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, final
 
 from nferbench.contract.errors import StoppedError
 
@@ -15,6 +15,15 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasa
 GRACE = 25.0  # seconds for checkpoints; Slurm (KillWait) and Kubernetes kill 30 s after SIGTERM where nobody chose
 # One request may come twice: a scheduler signals all processes of a job, and its script passes that on.
 ECHO = 1.0  # seconds within which it does
+
+
+@final
+class Interrupt(KeyboardInterrupt):
+    """A request to stop where nothing notes it: caught where Ctrl-C is.
+
+    No SystemExit, which a plugin may raise where it is loaded and which costs that plugin alone. No bare
+    KeyboardInterrupt either: Python may end by SIGINT after one, whatever exit code was asked for.
+    """
 
 
 def run_stopped(name: str) -> StoppedError:
@@ -33,13 +42,10 @@ def requests_to_stop(numbers: Sequence[signal.Signals] = SIGNALS, *, then_at_onc
 
     Args:
         numbers: the signals that make a request.
-        then_at_once: whether another request, more than `ECHO` after the first, ends the process.
+        then_at_once: whether another request, more than `ECHO` after the first, does what it did before the context.
 
     Returns:
         A function that gives the name of the signal that came first, "" while none came.
-
-    Raises:
-        SystemExit: another request.
     """
     first = ""
     since = 0.0
@@ -49,9 +55,10 @@ def requests_to_stop(numbers: Sequence[signal.Signals] = SIGNALS, *, then_at_onc
         if not first:
             first, since = signal.Signals(number).name, time.monotonic()
         elif then_at_once and time.monotonic() - since > ECHO:
-            end(number, frame)
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
-    before = {number: signal.signal(number, hear) for number in numbers}
+    before: dict[int, Any] = {number: signal.signal(number, hear) for number in numbers}
     try:
         yield lambda: first
     finally:
@@ -59,16 +66,19 @@ def requests_to_stop(numbers: Sequence[signal.Signals] = SIGNALS, *, then_at_onc
             signal.signal(number, handler)
 
 
-def end_on_request() -> None:
-    """Have requests end this process as an error would, so that what it holds is let go."""
-    for number in SIGNALS:
-        signal.signal(number, end)
+def end_on_request() -> Callable[[], str]:
+    """Have requests end this process as Ctrl-C does, so that what it holds is let go.
 
-
-def end(number: int, frame: FrameType | None) -> NoReturn:
-    """The handler of a signal that ends the process.
-
-    Raises:
-        SystemExit: always; not an error that plugins may catch.
+    Returns:
+        A function that gives the name of the signal that did, "" while none did.
     """
-    raise SystemExit(StoppedError.exit_code)
+    heard = ""
+
+    def hear(number: int, frame: FrameType | None) -> NoReturn:
+        nonlocal heard
+        heard = signal.Signals(number).name
+        raise Interrupt
+
+    for number in SIGNALS:
+        signal.signal(number, hear)
+    return lambda: heard
