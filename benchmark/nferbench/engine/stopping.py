@@ -19,7 +19,7 @@ ECHO = 1.0  # seconds within which it does
 
 @final
 class Interrupt(KeyboardInterrupt):
-    """A request to stop where nothing notes it: caught where Ctrl-C is.
+    """A request to stop where nothing notes it, and Ctrl-C: caught where Ctrl-C is.
 
     No SystemExit, which a plugin may raise where it is loaded and which costs that plugin alone. No bare
     KeyboardInterrupt either: Python may end by SIGINT after one, whatever exit code was asked for.
@@ -70,15 +70,18 @@ def end_on_request() -> Callable[[], str]:
     """Have requests end this process as Ctrl-C does, so that what it holds is let go.
 
     Returns:
-        A function that gives the name of the signal that did, "" while none did.
+        A function that gives the name of the signal that did, "" while none did or it was Ctrl-C.
     """
     heard = ""
 
     def hear(number: int, frame: FrameType | None) -> NoReturn:
         nonlocal heard
-        heard = signal.Signals(number).name
+        if number in SIGNALS:
+            heard = signal.Signals(number).name
         raise Interrupt
 
     for number in SIGNALS:
         signal.signal(number, hear)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore it
+        signal.signal(signal.SIGINT, hear)
     return lambda: heard

@@ -99,23 +99,31 @@ def test_sigterm_costs_no_update_and_the_next_run_ends_alike(tmp_path: Path) -> 
     assert weights(stopped) == weights(whole)
 
 
-def test_sigterm_before_any_stage_ends_the_command_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGUSR1, 143, "stopped by SIGUSR1"), (2, 130, "interrupted")],
+)
+def test_a_signal_before_any_stage_ends_the_command_too(tmp_path: Path, number: int, code: int, said: str) -> None:
     """Also where it interrupts Python code that is made from text: after a bare KeyboardInterrupt there, Python would
     end by SIGINT."""
     plugin, sign = tmp_path / "slow_to_load.py", tmp_path / "sign"
-    code = f"import pathlib, time\npathlib.Path({str(sign)!r}).touch()\ntime.sleep(60)"
-    plugin.write_text(f"exec({code!r})\n")
+    text = f"import pathlib, time\npathlib.Path({str(sign)!r}).touch()\ntime.sleep(60)"
+    plugin.write_text(f"exec({text!r})\n")
     words = ["methods", "--plugin", str(plugin)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "nferbench", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "nferbench", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     deadline = time.monotonic() + 60
     while not sign.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.terminate()
+    process.send_signal(number)
     text, _ = process.communicate(timeout=30)
-    assert process.returncode == 143, text
-    assert text == "error: stopped by SIGTERM; what is done stays, start the same command again to go on\n"
+    assert process.returncode == code, text
+    assert text.strip() == f"error: {said}; what is done stays, start the same command again to go on"
 
 
 @pytest.mark.parametrize("number", stopping.SIGNALS)
