@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nferbench.engine.worker import ELSEWHERE, Finished, Setup
+from nferbench.engine.cluster import View, look
+from nferbench.engine.stopping import requests_to_stop
+from nferbench.engine.worker import ELSEWHERE, Finished, Setup, Told
 from nferbench.planning.plan import Work, plan_work
 from nferbench.planning.plugins import import_file, load_plugins
 from nferbench.planning.records import write_record
@@ -73,6 +75,36 @@ def leaves_a_child(connection: Any, setup: Setup) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def stops(connection: Any, setup: Setup) -> None:
+    """A worker that ends its stage when it is asked to stop."""
+    while connection.recv() is not None:
+        with requests_to_stop(then_at_once=False) as stopping:
+            connection.send(Told("begun"))
+            while not stopping():
+                time.sleep(0.01)
+            connection.send(Finished("stopped", f"stopped by {stopping()}"))
+        return
+
+
+def stops_unasked(connection: Any, setup: Setup) -> None:
+    """A worker that somebody else asks to stop, one stage of which is done before."""
+    while (task := connection.recv()) is not None:
+        connection.send(Finished("done") if task.dataset.first == 0 else Finished("stopped", "stopped by SIGTERM"))
+
+
+def is_deaf(connection: Any, setup: Setup) -> None:
+    """A worker that cannot be asked."""
+    with requests_to_stop(then_at_once=False):
+        connection.recv()
+        connection.send(Told("begun"))
+        time.sleep(600)
+
+
+def starts_slowly(connection: Any, setup: Setup) -> None:
+    """A worker that is still loading what it needs."""
+    time.sleep(600)
+
+
 def one_row(workspace: Path, name: str) -> Work:
     """A run with one row of this name."""
     request = Request("synthetic-hfe", ("none",), "none", "quick", changes=("datasets.synthetic-hfe.subjects=6",))
@@ -85,3 +117,22 @@ def write_as(name: str, workspace: str, start: Any) -> None:
     work = one_row(Path(workspace), name)
     start.wait()
     write_record(work, Store(Path(workspace)), "nferbench run")
+
+
+@dataclass(frozen=True)
+class Waiting(TOY.Blobs):  # type: ignore[misc, name-defined]
+    """A data set that cannot be read before a file is there."""
+
+    until: str = ""
+
+    def load(self, face: Any, root: Path | None, size: int) -> Any:
+        while not Path(self.until).exists():
+            time.sleep(0.05)
+        return super().load(face, root, size)
+
+
+def view_of_another_workspace(view: View, name: str) -> dict[str, str]:
+    """What a node finds that has another folder where the workspace lies."""
+    return look(view if name == "driver" else replace(view, workspace=view.workspace / "elsewhere"), name) | {
+        f"the workspace {view.workspace}": "shared" if name == "driver" else "another on vm"
+    }

@@ -24,7 +24,8 @@ from nferbench.cli.report import report
 from nferbench.cli.run import run
 from nferbench.cli.status import status
 from nferbench.cli.verify import verify
-from nferbench.contract.errors import NferbenchError
+from nferbench.contract.errors import NferbenchError, StoppedError
+from nferbench.engine.stopping import end_on_request, run_stopped
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 
@@ -57,6 +58,7 @@ def nferbench(
 
 def main() -> NoReturn:
     """Run the command line; errors made on purpose become one line each."""
+    asked = end_on_request()
     try:
         app(prog_name="nferbench")
     except NferbenchError as error:
@@ -64,6 +66,9 @@ def main() -> NoReturn:
             complain(line)
         sys.exit(error.exit_code)
     except SystemExit as end:
+        if end.code == INTERRUPTED and (name := asked()):
+            complain(str(run_stopped(name)))
+            sys.exit(StoppedError.exit_code)
         if end.code == INTERRUPTED:
             complain("interrupted; what is done stays, start the same command again to go on")
         raise

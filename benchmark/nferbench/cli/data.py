@@ -92,6 +92,7 @@ def data_prepare(
     nferbench data prepare --dataset oulu-casia --extra cfee --data-root DATA
     """
     from nferbench.engine.runner import run_stages
+    from nferbench.engine.stopping import requests_to_stop
     from nferbench.planning.plan import data_roots, faces_stage
     from nferbench.planning.settings import Request
     from nferbench.workspace.stages import readable
@@ -110,8 +111,8 @@ def data_prepare(
     wanted = [stage for stage in stages if _missing(stage, store)]
     places = {stage: roots[role] for role, stage in by_role.items() if role in roots}
     setup = setup_of(store, places, plugins, "cpu", 1)
-    with reporter(wanted) as show:
-        outcome = run_stages(wanted, setup, store, show, jobs=jobs or default_jobs(setup))
+    with reporter(wanted) as show, requests_to_stop(then_at_once=True) as stopping:
+        outcome = run_stages(wanted, setup, store, show, jobs=jobs or default_jobs(setup), stopping=stopping)
     for stage, finished in outcome.failed.items():
         complain(f"{readable(stage)}: {finished.status}: {finished.reason}")
     if outcome.failed:

@@ -20,7 +20,7 @@ from nferbench.workspace.stages import Stage, key, readable
 from nferbench.workspace.store import Store
 
 if TYPE_CHECKING:
-    from nferbench.engine.runner import Reporter
+    from nferbench.engine.agenda import Reporter
     from nferbench.engine.worker import Finished
 
 PROGRESS_SECONDS = 30.0  # least time between two events of progress of one stage

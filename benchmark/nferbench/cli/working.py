@@ -14,7 +14,7 @@ from nferbench.cli.output import complain, reporter, say
 from nferbench.contract.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from nferbench.engine.runner import Outcome, Reporter
+    from nferbench.engine.agenda import Outcome, Reporter
     from nferbench.engine.worker import Setup
     from nferbench.planning.plan import Work
     from nferbench.planning.status import Status
@@ -25,8 +25,19 @@ if TYPE_CHECKING:
 LONG = 3600.0  # seconds of work above which a command asks first
 
 
-def accept_cost(work: Work, states: Sequence[Status], setup: Setup, store: Store, workers: int, yes: bool) -> None:
+def accept_cost(
+    work: Work,
+    states: Sequence[Status],
+    setup: Setup,
+    store: Store,
+    workers: int,
+    yes: bool,
+    ahead: Setup | None = None,
+) -> None:
     """Say what the stages that are to run will take, and ask before long work unless `yes`.
+
+    Args:
+        ahead: what this machine looks ahead with, where it is not `setup`; on another device nothing is timed.
 
     Raises:
         UsageError: networks that cannot be built or lack something; long work, and nobody to ask.
@@ -34,7 +45,12 @@ def accept_cost(work: Work, states: Sequence[Status], setup: Setup, store: Store
     from nferbench.engine.preflight import preflight
     from nferbench.planning.costs import estimate
 
-    cost = estimate(work, states, preflight(work, states, setup, store, timed=True))
+    ahead = ahead or setup
+    if ahead.device != setup.device:
+        cost = estimate(work, states, preflight(work, states, ahead, store, timed=False))
+        say(f"{amount(cost.bytes)} of disk; how long it takes is not known: this machine has no GPU to time it on")
+        return
+    cost = estimate(work, states, preflight(work, states, ahead, store, timed=True))
     say(
         f"about {duration(cost.wall(workers))} with {workers} worker{'s' * (workers > 1)} on {setup.device}, "
         f"{amount(cost.bytes)} of disk (from measured steps)"
@@ -55,15 +71,18 @@ def work_off(
     timeout: float | None = None,
     log: Reporter | None = None,
     wait_for_others: bool = True,
+    do: Callable[..., Outcome] | None = None,
 ) -> Outcome:
-    """Do all stages that are not done, those anew that are damaged or asked for again; see `engine.runner`.
+    """Do all stages that are not done, those anew that are damaged or asked for again.
 
     Args:
         log: also told of every stage; None keeps none.
         wait_for_others: whether stages that other runs are at work on are waited for.
+        do: see `engine.runner.run_stages`, which it is where nothing else is given.
     """
     from nferbench.cli.events import both
     from nferbench.engine.runner import run_stages
+    from nferbench.engine.stopping import requests_to_stop
     from nferbench.workspace.holders import at_work
 
     with at_work(store.workspace):
@@ -72,8 +91,8 @@ def work_off(
             if state.state in ("damaged", "again"):
                 _make_room(state, store)
         stages = [state.stage for state in to_run]
-        with reporter(stages) as show:
-            return run_stages(
+        with reporter(stages) as show, requests_to_stop(then_at_once=True) as stopping:
+            return (do or run_stages)(
                 stages,
                 setup,
                 store,
@@ -82,6 +101,7 @@ def work_off(
                 timeout=timeout,
                 gate=gate,
                 wait_for_others=wait_for_others,
+                stopping=stopping,
             )
 
 

@@ -38,6 +38,12 @@ class DivergedError(NferbenchError):
     """Training or sampling that produced NaN or infinity."""
 
 
+class StoppedError(NferbenchError):
+    """Work that was asked by a signal to stop, and did."""
+
+    exit_code = 143  # as a shell tells of a process that SIGTERM ended
+
+
 def unknown(kind: str, name: str, known: Iterable[str], command: str) -> UsageError:
     """The error for a name that does not exist, with the nearest match and the command that lists what does.
 

@@ -66,7 +66,11 @@ def flatten(description: object, prefix: str = "") -> Iterator[tuple[str, object
 
 def differences(old: object, new: object) -> list[str]:
     """Where two descriptions differ, as lines such as "recipe.lr 1e-05 -> 2e-05"."""
-    before, after = dict(flatten(old)), dict(flatten(new))
+    return changes(dict(flatten(old)), dict(flatten(new)))
+
+
+def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """The same of two that are flattened already."""
     return [
         f"{name} {before.get(name, '-')} -> {after.get(name, '-')}"
         for name in dict.fromkeys([*before, *after])

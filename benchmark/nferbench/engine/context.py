@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from nferbench.contract.errors import StoppedError
 from nferbench.contract.translator import Translator
 from nferbench.engine.how import AS_USUAL, How
 from nferbench.planning.code import foreign
@@ -31,8 +32,19 @@ class Context:
     sharing: int = 1  # workers on the device, this one included
     progress: Callable[[int, int], None] = lambda done, total: None
     tell: Callable[[str], None] = print  # a line on what a user should know
+    stopping: Callable[[], str] = lambda: ""  # the signal that asked to stop; "" while none did
     # By translator and side of the faces: images at a time that fitted where more did not, for the stages to come.
     fitting: dict[tuple[Translator, int], int] = field(default_factory=dict)
+
+    def reached(self, done: int, total: int) -> None:
+        """Tell how far a stage is of which all that is done lies on disk.
+
+        Raises:
+            StoppedError: a signal asked to stop.
+        """
+        self.progress(done, total)
+        if done < total and (name := self.stopping()):
+            raise StoppedError(f"stopped by {name}; the same command goes on from its checkpoint")
 
     def unfinished(self, stage: Stage) -> Unfinished:
         """What an earlier attempt at a stage left."""

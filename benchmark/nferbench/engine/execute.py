@@ -80,7 +80,7 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
             stage.size,
             stage.crop,
             folder,
-            context.progress,
+            context.reached,
             key=f"{key(stage)} {foreign(stage)}",
             register=stage.register,
             smooth=stage.smooth,

@@ -71,6 +71,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         means=_means(stage, context),
         progress=context.progress,
         tell=context.tell,
+        stopping=context.stopping,
         checkpoint_seconds=context.checkpoint_seconds,
     )
     weights = {name: value.cpu().contiguous() for name, value in learner.weights().items()}

@@ -70,6 +70,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         batch_size=stage.fer.batch_size,
         progress=context.progress,
         tell=context.tell,
+        stopping=context.stopping,
         checkpoint_seconds=context.checkpoint_seconds,
     )
     network = built()

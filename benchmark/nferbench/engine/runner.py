@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,36 +12,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Protocol
 
 from nferbench.contract.printable import one_line
-from nferbench.engine.others import Others
+from nferbench.engine.agenda import IDLE, Agenda, Outcome, Reporter, stopped
+from nferbench.engine.stopping import GRACE, late, run_stopped
 from nferbench.engine.worker import Finished, Progress, Setup, Told, serve
 from nferbench.machine.visible import VARIABLE
-from nferbench.workspace.owners import Owner
-from nferbench.workspace.stages import Stage, readable
+from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
 
 LOSSES = 3  # workers that lose one card, with no stage finished on it in between, after which it is not used any more
-IDLE = 0.25  # seconds between two rounds of a run that only waits for others
-
-
-class Reporter(Protocol):
-    """What the runner tells of its work; the command line shows it."""
-
-    def started(self, stage: Stage) -> None: ...
-
-    def progress(self, stage: Stage, done: int, total: int) -> None: ...
-
-    def told(self, stage: Stage, text: str) -> None: ...
-
-    def left(self, stage: Stage) -> None:
-        """A stage that was started is another run's after all."""
-
-    def waits(self, stage: Stage, holder: str) -> None:
-        """Nothing else is to do; said once of each holder."""
-
-    def ended(self, stage: Stage, finished: Finished) -> None: ...
 
 
 @dataclass
@@ -50,14 +31,6 @@ class _Worker:
     card: str  # its CUDA_VISIBLE_DEVICES; "" leaves that as it is
     stage: Stage | None = None
     since: float = field(default_factory=time.monotonic)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: stages by what became of them."""
-
-    done: tuple[Stage, ...]
-    failed: dict[Stage, Finished]  # with their status and reason; those that wait for a failed one as "waiting"
 
 
 def run_stages(
@@ -70,6 +43,7 @@ def run_stages(
     timeout: float | None = None,
     gate: Callable[[], None] | None = None,
     wait_for_others: bool = True,
+    stopping: Callable[[], str] = lambda: "",
 ) -> Outcome:
     """Do stages that are not in the store, each as soon as what it needs is there.
 
@@ -88,93 +62,49 @@ def run_stages(
         gate: called once when the stages that need no other are done, before any other starts; what it raises ends
             the run.
         wait_for_others: False ends a stage that another run is at work on as "held".
+        stopping: gives the signal that asked to stop; "" while none did.
 
     Raises:
         KeyboardInterrupt: after all workers were stopped; what they had committed stays.
+        StoppedError: after a signal asked to stop and workers wrote checkpoints, for at most `GRACE` seconds.
     """
-    pending = dict.fromkeys(stages)
-    open_stages = set(pending)
-    failed: dict[Stage, Finished] = {}
-    done: list[Stage] = []
+    agenda = Agenda(stages, store, reporter, gate, wait_for_others=wait_for_others)
     workers: list[_Worker] = []
     cards = setup.cards or ("",)
     shares = {card: max(1, len(range(place, jobs, len(cards)))) for place, card in enumerate(cards)}  # workers on each
     losses: Counter[str] = Counter()  # in a row, by card
-    others = Others(store) if wait_for_others else None
-    told: dict[Stage, Owner] = {}  # who is waited for, as far as the reporter knows
-
-    def end(stage: Stage, finished: Finished) -> None:
-        open_stages.discard(stage)
-        if finished.status == "done":
-            done.append(stage)
-        else:
-            failed[stage] = finished
-        reporter.ended(stage, finished)
-
     try:
-        while pending or any(worker.stage for worker in workers):
-            for stage in list(pending):  # each follows what it needs, so that what waits for a waiting one waits too
-                if not any(need in failed for need in stage.needs()):
-                    continue
-                del pending[stage]
-                need = next(need for need in stage.needs() if need in failed)
-                cause = failed[need]
-                root = (
-                    cause.reason
-                    if cause.status == "waiting"
-                    else f"needs {readable(need)}: {cause.status}, {cause.reason}"
-                )
-                _lose(store, stage, Finished("waiting", root), end)
+        while agenda.is_open():
+            if name := stopping():
+                _wind_up(workers, name, agenda, reporter)
+                raise run_stopped(name)
             usable = [card for card in cards if losses[card] < LOSSES]
             if not usable:
                 gone = ", ".join(map(_called, cards))
                 lost = f"no GPU is left, {LOSSES} workers in a row lost {gone}"
-                for stage in pending:
-                    advice = "see nvidia-smi, then start the same command again"
-                    _lose(store, stage, Finished("waiting", f"{lost}; {advice}"), end)
-                pending.clear()
-            ready = [stage for stage in pending if not any(need in open_stages for need in stage.needs())]
-            if gate is not None:
-                if any(not stage.needs() for stage in open_stages):
-                    ready = [stage for stage in ready if not stage.needs()]
-                else:
-                    gate()
-                    gate = None
-            moved = False
-            waited: dict[Stage, Owner] = {}
-            for stage in ready:
+                agenda.give_up(f"{lost}; see nvidia-smi, then start the same command again")
+            while True:
                 worker = next((worker for worker in workers if worker.stage is None), None)
                 on = Counter(worker.card for worker in workers)
                 roomy = [card for card in usable if on[card] < shares[card]] if len(workers) < jobs else []
-                if worker is None and not roomy:
+                if (worker is None and not roomy) or (stage := agenda.take()) is None:
                     break
-                if others is not None:
-                    if (owner := others.at_work(stage)) is not None:
-                        waited[stage] = owner
-                        continue
-                    if (finished := others.ended(stage)) is not None:
-                        moved = True
-                        del pending[stage]
-                        end(stage, finished)
-                        continue
                 if worker is None:
                     card = min(roomy, key=lambda card: on[card])
                     worker = _start(replace(setup, sharing=shares[card]), card)
                     workers.append(worker)
-                del pending[stage]
                 worker.stage, worker.since = stage, time.monotonic()
                 reporter.started(stage)
-                worker.connection.send(stage)
-            if moved:
-                continue
+                with suppress(OSError):  # one that died just now is found so below
+                    worker.connection.send(stage)
             busy = sum(worker.stage is not None for worker in workers)
-            for stage, owner in waited.items():
-                if busy < jobs and told.get(stage) != owner:
-                    told[stage] = owner
-                    reporter.waits(stage, owner.told())
-            if waited and not busy:
+            if busy < jobs:
+                agenda.tell_waits()
+            if not busy and agenda.is_open():
                 time.sleep(IDLE)
             for worker in _talking(workers):
+                if stopping():
+                    break
                 finished = _heard(worker, reporter)
                 if finished is None or worker.stage is None:
                     continue
@@ -185,18 +115,16 @@ def run_stages(
                     finished = _after_loss(finished, worker.card, losses[worker.card])
                 elif finished.status == "done" and losses[worker.card] < LOSSES:
                     losses[worker.card] = 0
-                if finished.status == "held" and others is not None:
-                    others.meet(stage)
-                    pending[stage] = None
-                    reporter.left(stage)
-                elif finished.device_lost or finished.status == "killed":
-                    _lose(store, stage, finished, end)
+                if finished.status == "stopped":
+                    _stop(worker)  # it was asked to stop, and this run was not
+                if finished.device_lost or finished.status == "killed":
+                    agenda.lose(stage, finished)
                 else:
-                    end(stage, finished)
+                    agenda.end(stage, finished)
             for worker in workers:
                 if worker.stage and timeout is not None and time.monotonic() - worker.since > timeout:
                     stage, worker.stage = worker.stage, None
-                    _lose(store, stage, Finished("timeout", f"stopped after {timeout:.0f} s (--timeout)"), end)
+                    agenda.lose(stage, stopped(timeout))
                     _stop(worker)  # which frees its lock: those who wait for it find why
             for worker in [worker for worker in workers if worker.stage is None]:
                 if losses[worker.card] >= LOSSES or not worker.process.is_alive():
@@ -205,7 +133,26 @@ def run_stages(
     finally:
         for worker in workers:
             _stop(worker, gently=worker.stage is None)
-    return Outcome(tuple(done), failed)
+    return agenda.outcome()
+
+
+def _wind_up(workers: Sequence[_Worker], name: str, agenda: Agenda, reporter: Reporter) -> None:
+    """Have workers write checkpoints and end; who takes too long keeps its stage."""
+    until = time.monotonic() + GRACE
+    for worker in workers:
+        worker.process.terminate()
+    while time.monotonic() < until and any(worker.stage for worker in workers):
+        for worker in _talking(workers):
+            finished = _heard(worker, reporter)
+            if finished is None or worker.stage is None:
+                continue
+            if worker.process.exitcode == -signal.SIGTERM:
+                finished = Finished("stopped", f"stopped by {name} before it began")
+            stage, worker.stage = worker.stage, None
+            agenda.end(stage, finished)
+    for worker in workers:
+        if worker.stage:
+            agenda.end(worker.stage, Finished("killed", late(name)))
 
 
 def _talking(workers: Sequence[_Worker]) -> list[_Worker]:
@@ -257,12 +204,6 @@ def _called(card: str) -> str:
     return f"GPU {card}" if card.isdecimal() else one_line(card)
 
 
-def _lose(store: Store, stage: Stage, finished: Finished, end: Callable[[Stage, Finished], None]) -> None:
-    with _tolerant():
-        store.fail(stage, finished.status, finished.reason)
-    end(stage, finished)
-
-
 def _start(setup: Setup, card: str) -> _Worker:
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
@@ -298,10 +239,3 @@ def _stop(worker: _Worker, gently: bool = False) -> None:
         worker.process.kill()
     worker.process.join(timeout=5)
     worker.connection.close()
-
-
-@contextmanager
-def _tolerant() -> Iterator[None]:
-    """A failure that cannot be noted (a full disk) is still told to the user; the run goes on."""
-    with suppress(OSError):
-        yield

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from nferbench.contract.errors import DataError, DivergedError, ExhaustedError
+from nferbench.contract.errors import DataError, DivergedError, ExhaustedError, StoppedError
 from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.printable import one_line
@@ -89,6 +89,7 @@ def train(
     means: Means | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     tell: Callable[[str], None] = print,
+    stopping: Callable[[], str] = lambda: "",
     checkpoint_seconds: float = 30.0,
 ) -> tuple[L, Means]:
     """Run all updates of a learner; write losses.csv and, now and then, a checkpoint.
@@ -108,6 +109,7 @@ def train(
         means: the memory that an update is given at first; by default all rows are computed at once.
         progress: called with (updates done, updates).
         tell: called with a line on what a user should know.
+        stopping: asked after each update for the signal that asked to stop; "" where none did.
         checkpoint_seconds: time between checkpoints; stretched so that writing them takes at most 1/20 of the time.
 
     Returns:
@@ -116,6 +118,7 @@ def train(
     Raises:
         DivergedError: a loss became NaN or infinite.
         ExhaustedError: memory does not suffice for the smallest piece.
+        StoppedError: a signal asked to stop; the last update is in a checkpoint.
         OSError: a checkpoint cannot be written.
     """
     learner, k, log = _resume(fresh, updates, unfinished, device, tell)
@@ -145,7 +148,8 @@ def train(
             tell(f"memory ran out; going on at update {k + 1} with {_shown(means)}")
             continue
         done = k = k + 1
-        due = time.monotonic() - saved >= patience
+        stop = stopping()
+        due = bool(stop) or time.monotonic() - saved >= patience
         if done % interval == 0 or done == updates or due:
             values = {name: float(value) for name, value in losses.items()}
             if not all(map(math.isfinite, values.values())):
@@ -159,6 +163,8 @@ def train(
             write_checkpoint(unfinished, done, {"log": log, "learner": learner.state_dict()})
             saved = time.monotonic()
             patience = max(checkpoint_seconds, 20 * (saved - began))
+            if stop:
+                raise StoppedError(f"stopped by {stop}; the same command goes on from its checkpoint, update {done}")
     _write_log(unfinished.folder / "losses.csv", log)
     return learner, means
 

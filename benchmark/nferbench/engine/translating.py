@@ -91,7 +91,7 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
             pushes_file = f"checkpoint-pushes-{done}.json"
             write_bytes(unfinished.folder / pushes_file, pushing.written(pushes))
         unfinished.write(Mark(done, _checksum(so_far, unfinished, pushes_file), pushes_file))
-        context.progress(done, len(rows))
+        context.reached(done, len(rows))
     write_faces(unfinished.folder / "faces.csv", chosen)
     if pushes:
         write_table(unfinished.folder / "pushes.csv", pushing.table(pushes))

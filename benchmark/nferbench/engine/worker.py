@@ -10,20 +10,23 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError
+from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError, StoppedError
 from nferbench.contract.exhausted import lacking
 from nferbench.contract.translator import Translator
 from nferbench.engine.how import AS_USUAL, How, settle
+from nferbench.engine.stopping import requests_to_stop
 from nferbench.workspace.locks import Claim, HeldError, LostError
 from nferbench.workspace.stages import Stage, Translate
 from nferbench.workspace.store import Store
+
+Fitting = dict[tuple[Translator, int], int]  # see `engine.context.Context`
 
 PROGRESS_SECONDS = 0.5  # least time between two messages of progress
 ELSEWHERE = "done by another run"
@@ -59,11 +62,17 @@ class Told:
     text: str
 
 
+class Line(Protocol):
+    """Where a stage in hand is heard: a pipe to the runner, or what stands for one."""
+
+    def send(self, message: Any, /) -> None: ...
+
+
 @dataclass(frozen=True)
 class Finished:
     """How a stage ended."""
 
-    status: str  # "done", "failed", "diverged", "out-of-memory", "damaged" or "held"
+    status: str  # "done", "failed", "diverged", "out-of-memory", "damaged", "held" or "stopped"
     reason: str = ""  # of what is done: that it was found so, else nothing
     seconds: float = 0.0
     trace: str = ""
@@ -74,14 +83,8 @@ def serve(connection: Connection, setup: Setup) -> None:
     """The main function of a worker: do stages until the pipe closes or says None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner decides
     die_with(os.getppid())
-    from nferbench.planning.plugins import import_file
-
-    for file in setup.plugin_files:
-        import_file(file)
-    import torch
-
-    settle(setup.how, torch.device(setup.device))
-    fitting: dict[tuple[Translator, int], int] = {}
+    device = settled(setup)
+    fitting: Fitting = {}
     while True:
         try:
             task = connection.recv()
@@ -89,22 +92,52 @@ def serve(connection: Connection, setup: Setup) -> None:
             return
         if task is None:
             return
-        finished = _attempt(task, setup, connection, torch.device(setup.device), fitting)
-        connection.send(finished)
+        with requests_to_stop(then_at_once=False) as stopping:  # of a worker without a stage they are the end
+            finished = attempt(task, setup, connection, device, fitting, stopping)
+            connection.send(finished)
         if finished.device_lost:
             sys.stdout.flush()
             os._exit(1)  # not by the interpreter's end: what frees tensors there would call the lost device, and abort
+        if stopping():
+            return
 
 
-def _attempt(
-    task: Stage, setup: Setup, connection: Connection, device: Any, fitting: dict[tuple[Translator, int], int]
+def settled(setup: Setup) -> Any:
+    """Make this process one that does stages: with the plugins, and computing as was asked for; return its device."""
+    from nferbench.planning.plugins import import_file
+
+    for file in setup.plugin_files:
+        import_file(file)
+    import torch
+
+    device = torch.device(setup.device)
+    settle(setup.how, device)
+    return device
+
+
+def attempt(
+    task: Stage, setup: Setup, line: Line, device: Any, fitting: Fitting, stopping: Callable[[], str] = lambda: ""
 ) -> Finished:
+    """Do one stage in this process, which `settled` has prepared.
+
+    Args:
+        task: the stage.
+        setup: of the process.
+        line: gets `Progress` and `Told`.
+        device: what `settled` returned.
+        fitting: kept from one stage of a process to the next.
+        stopping: gives the signal that asked to stop; "" while none did.
+
+    Returns:
+        How it ended, whatever was raised. A failure is noted in the workspace, but for that of a lost device. That it
+        was stopped is no failure.
+    """
     store = Store(setup.workspace)
     try:
         with store.claim(task) as claim:
-            return _claimed(task, setup, connection, device, fitting, store, claim)
+            return _claimed(task, setup, line, device, fitting, store, claim, stopping)
     except LostError as error:
-        connection.send(Told(str(error)))
+        line.send(Told(str(error)))
         return Finished("held", str(error))
     except HeldError as error:
         return Finished("held", str(error))
@@ -115,11 +148,12 @@ def _attempt(
 def _claimed(
     task: Stage,
     setup: Setup,
-    connection: Connection,
+    line: Line,
     device: Any,
-    fitting: dict[tuple[Translator, int], int],
+    fitting: Fitting,
     store: Store,
     claim: Claim,
+    stopping: Callable[[], str],
 ) -> Finished:
     """Do a stage whose lock is held; why it failed is noted before the lock is free, for those who wait for it."""
     from nferbench.engine.context import Context
@@ -135,7 +169,7 @@ def _claimed(
             told = now
             if claim.lost.is_set():
                 claim.check()
-            connection.send(Progress(done, total))
+            line.send(Progress(done, total))
 
     context = Context(
         store,
@@ -146,13 +180,16 @@ def _claimed(
         setup.how,
         setup.sharing,
         progress,
-        tell=lambda text: connection.send(Told(text)),
+        tell=lambda text: line.send(Told(text)),
         fitting=fitting,
+        stopping=stopping,
     )
     began = time.monotonic()
     try:
         done_here = execute(task, context)
         return Finished("done", "" if done_here else ELSEWHERE, time.monotonic() - began)
+    except StoppedError as error:
+        return Finished("stopped", str(error))
     except Exception as error:  # whatever a plugin raises costs this stage only
         if lost_device(error) or not answers(device):
             return replace(_bug(error), device_lost=True)  # noted by the runner, which knows what comes of it

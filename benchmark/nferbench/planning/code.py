@@ -32,7 +32,7 @@ def code_of(stage: Stage) -> dict[str, Any]:
     reached = sorted(set().union(*(_reached(name) for name in names)))
     return {
         "python": _version(),
-        "modules": {name: _fingerprint(name) for name in names},
+        "modules": {name: fingerprint(name) for name in names},
         "sources": {name: _source(name) for name in reached},
     }
 
@@ -43,7 +43,7 @@ def foreign(stage: Stage) -> str:
     Ours may change without its results changing, and raises its versions where they do; of others nothing is known.
     """
     names = sorted(name for name in _modules(stage) if name.partition(".")[0] != OURS)
-    return " ".join(f"{name} {_fingerprint(name)}" for name in names)
+    return " ".join(f"{name} {fingerprint(name)}" for name in names)
 
 
 def has_changed(stage: Stage, earlier: object) -> bool:
@@ -80,7 +80,7 @@ def _version() -> str:
 
 
 @cache
-def _fingerprint(module: str) -> str:
+def fingerprint(module: str) -> str:
     """Of what a module and all that it reaches say."""
     said = "\0".join(_said(name)[0] for name in _reached(module))
     return hashlib.sha256(said.encode()).hexdigest()[:16]

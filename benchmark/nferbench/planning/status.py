@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from nferbench.contract.errors import DataError
-from nferbench.contract.values import differences
+from nferbench.contract.values import changes, flatten
 from nferbench.planning.plan import Work
 from nferbench.workspace.entries import Entry
 from nferbench.workspace.stages import Stage, description
 from nferbench.workspace.store import Store
 
 SHOWN_DIFFERENCES = 3
+PARTS = ("first", "part", "repeat")  # fields that say so, beside those of the fold
 
 
 @dataclass(frozen=True)
@@ -27,32 +29,49 @@ class Status:
     entry: Entry | None = None
 
 
+Leaves = Mapping[str, object]  # of a description, by dotted name
+
+
 def statuses(work: Work, store: Store) -> list[Status]:
     """The state of every stage, in order."""
 
     @cache
-    def known(kind: str) -> list[Entry]:
-        return list(store.entries(kind))
+    def known(kind: str) -> Mapping[str, Sequence[Leaves]]:
+        grouped: dict[str, list[Leaves]] = {}
+        for entry in store.entries(kind):
+            leaves = _leaves(entry.info["description"])
+            grouped.setdefault(_place(leaves), []).append(leaves)
+        return grouped
 
     return [_status(stage, store, known) for stage in work.stages]
 
 
-def _status(stage: Stage, store: Store, known: Callable[[str], list[Entry]]) -> Status:
+def _status(stage: Stage, store: Store, known: Callable[[str], Mapping[str, Sequence[Leaves]]]) -> Status:
     try:
         entry = store.find(stage)
     except DataError as error:
         return Status(stage, "damaged", f"damaged: {error}")
     if entry is not None:
         return Status(stage, "done", entry=entry)
-    mine = {name: value for name, value in description(stage).items() if name != "needs"}
+    mine = _leaves(description(stage))
     nearest: list[str] | None = None
-    for other in known(stage.kind):
-        theirs = {name: value for name, value in other.info["description"].items() if name != "needs"}
-        changed = differences(theirs, mine)
-        if changed and not any(line.startswith(("first ", "fold.", "part ", "repeat ")) for line in changed):
+    for theirs in known(stage.kind).get(_place(mine), ()):
+        changed = changes(theirs, mine)
+        if changed:
             nearest = changed if nearest is None or len(changed) < len(nearest) else nearest
-        elif not changed and nearest is None:
+        elif nearest is None:
             nearest = ["something it needs has changed"]
     if nearest is None or len(nearest) > SHOWN_DIFFERENCES or any(".is " in line for line in nearest):
         return Status(stage, "to run", "new")
     return Status(stage, "to run", "; ".join(nearest))
+
+
+def _leaves(description: Mapping[str, object]) -> Leaves:
+    """What a stage is, but for what it needs."""
+    return {name: value for name, value in flatten(description) if name != "needs"}
+
+
+def _place(leaves: Leaves) -> str:
+    """Which part of a run a stage is; stages of other parts say nothing of why it runs, however alike they are."""
+    part = {name: value for name, value in leaves.items() if name in PARTS or name.startswith("fold.")}
+    return json.dumps(part, sort_keys=True)

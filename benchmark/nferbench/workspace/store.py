@@ -30,6 +30,7 @@ from nferbench.workspace.owners import Owner, this_process
 from nferbench.workspace.stages import KINDS, Stage, description, key, readable
 from nferbench.workspace.unfinished import Unfinished
 
+KEY_LETTERS = 12  # of a key, in the name of its directory
 FOLDERS = (*KINDS, "partial", "locks", "failures", "damaged", "replaced", "records", "cache")
 
 
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
         self._claims: dict[str, Claim] = {}  # those that are held through this object, by key
+        self._listed: dict[str, tuple[int, Mapping[str, str]]] = {}  # names by kind, and when the folder changed
 
     def find(self, stage: Stage) -> Entry | None:
         """The complete entry of a stage, or None where there is none.
@@ -59,12 +61,25 @@ class Store:
 
     def path(self, stage: Stage) -> Path:
         """The directory of a stage, complete or not yet there. The label is for people; the key alone names it."""
-        short = key(stage)[:12]
-        folder = self.workspace / stage.kind
-        usual = folder / f"{file_name(stage.label())}-{short}"
-        if usual.exists() or not folder.is_dir():
+        short = key(stage)[:KEY_LETTERS]
+        usual = self.workspace / stage.kind / f"{file_name(stage.label())}-{short}"
+        if usual.exists():
             return usual
-        return next(folder.glob(f"*-{short}"), usual)
+        other = usual.with_name(self._names(stage.kind).get(short, usual.name))
+        return other if other.exists() else usual
+
+    def _names(self, kind: str) -> Mapping[str, str]:
+        """What lies where the entries of a kind lie, by the end of its name; read anew when the folder has changed.
+
+        An entry that was made in the very moment of reading may be missed. That matters only where its label is not
+        that of its stage, and so for none that this version makes.
+        """
+        folder = self.workspace / kind
+        changed = folder.stat().st_mtime_ns if folder.is_dir() else 0
+        if kind not in self._listed or self._listed[kind][0] != changed:
+            names = os.listdir(folder) if changed else ()  # noqa: PTH208  # thousands, for each stage that is done
+            self._listed[kind] = (changed, {name[-KEY_LETTERS:]: name for name in names})
+        return self._listed[kind][1]
 
     def partial(self, stage: Stage) -> Path:
         """The directory in which a stage is being filled.

@@ -20,9 +20,12 @@ def options(command: str) -> list[str]:
     return [parameter.name for parameter in found.params]
 
 
+ENGINE = ("engine", "ray_address", "gpus_per_stage")
+
+
 def test_run_plan_and_diagnose_take_the_same_options_and_their_own() -> None:
     shared = list(vars(RunOptions()))
-    assert options("run") == [*shared, "timeout", "allow_leaks", "no_wait", "log", "yes"]
+    assert options("run") == [*shared, "timeout", "allow_leaks", "no_wait", "log", *ENGINE, "yes"]
     assert options("plan") == [*shared, "splits", "on", "as_json"]
     assert options("diagnose") == [*shared, "names", "faces", "out", "log", "yes"]
 

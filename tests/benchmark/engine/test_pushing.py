@@ -83,6 +83,7 @@ def attempt(
         fitting={},
         device=torch.device("cpu"),
         progress=lambda *_: None,
+        reached=lambda *_: None,
         tell=tell,
     )
     if ends_after < FACES:

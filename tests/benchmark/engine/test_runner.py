@@ -308,7 +308,7 @@ def test_an_attempt_that_lost_its_lock_is_held_and_throws_nothing_of_the_next_ow
 
         monkeypatch.setattr("nferbench.engine.execute.execute", overtaken)
         mine, theirs = multiprocessing.Pipe()
-        finished = worker._attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {})
+        finished = worker.attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {})
         assert finished.status == "held"
         assert finished.reason.startswith(f"the lock of faces toy-32px was lost to process {os.getpid()} on")
         assert theirs.recv() == Told(finished.reason)
@@ -329,7 +329,7 @@ def test_why_a_stage_failed_is_noted_before_its_lock_is_free(tmp_path: Path, mon
     monkeypatch.setattr(Store, "fail", noting)
     monkeypatch.setattr("nferbench.engine.execute.execute", raising)
     mine, _ = multiprocessing.Pipe()
-    assert worker._attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {}).status == "diverged"
+    assert worker.attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {}).status == "diverged"
     assert locked == [True] and not Store(tmp_path).is_locked(FACES)
 
 
@@ -379,7 +379,7 @@ def test_a_lack_of_memory_is_told_as_such(
 
     monkeypatch.setattr("nferbench.engine.execute.execute", raising)
     mine, _ = multiprocessing.Pipe()
-    finished = worker._attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {})
+    finished = worker.attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {})
     assert finished.status.startswith(status) and "\n" not in finished.reason
     assert ("lower --batch" in finished.reason) is (status == "out")
     assert bool(finished.trace) is (status == "failed")
@@ -406,13 +406,13 @@ def test_a_worker_leaves_when_its_device_is_lost(tmp_path: Path, monkeypatch: py
     cpu = torch.device("cpu")
     sticky = torch.AcceleratorError("CUDA error: device-side assert triggered\nCUDA kernel errors might be ...")
     monkeypatch.setattr("nferbench.engine.execute.execute", raising(sticky))
-    finished = worker._attempt(FACES, setup(tmp_path), mine, cpu, {})
+    finished = worker.attempt(FACES, setup(tmp_path), mine, cpu, {})
     assert finished.device_lost and finished.status == "failed"
     assert "AcceleratorError: CUDA error: device-side assert triggered" in finished.reason
     monkeypatch.setattr("nferbench.engine.execute.execute", raising(DivergedError("NaN")))
-    assert worker._attempt(FACES, setup(tmp_path), mine, cpu, {}) == Finished("diverged", "NaN")
+    assert worker.attempt(FACES, setup(tmp_path), mine, cpu, {}) == Finished("diverged", "NaN")
     monkeypatch.setattr("nferbench.engine.lost.answers", lambda _: False)
-    finished = worker._attempt(FACES, setup(tmp_path), mine, cpu, {})
+    finished = worker.attempt(FACES, setup(tmp_path), mine, cpu, {})
     assert finished.device_lost and finished.status == "failed"
 
 

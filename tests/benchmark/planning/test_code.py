@@ -39,7 +39,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def now(package: Path) -> TrainNetwork:
-    for cached in (code._said, code._fingerprint, code._reached, code._source):
+    for cached in (code._said, code.fingerprint, code._reached, code._source):
         cached.cache_clear()
     from thirdparty.net import Recipe  # type: ignore[import-not-found]
 

@@ -353,3 +353,17 @@ def test_two_runs_that_move_things_away_at_once_lose_nothing(tmp_path: Path, mon
     monkeypatch.setattr(Path, "rename", after_another)
     assert set_aside(tmp_path / "one" / "entry", tmp_path / "damaged").name == "entry-2"
     assert [(tmp_path / "damaged" / f"entry-{i}" / "file").read_text() for i in (1, 2)] == ["two", "one"]
+
+
+def test_a_folder_is_read_again_only_when_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    filled(store, stage())
+    read: list[Path] = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: read.append(path) or listdir(path))
+    others = [PrepareFaces(TOY.Blobs(first=number), "content", 32, "given", 0) for number in range(1, 50)]
+    assert not any(store.path(other).exists() for other in others) and len(read) == 1
+    store.path(stage()).rename(tmp_path / "faces" / f"another-label-{key(stage())[:12]}")
+    os.utime(tmp_path / "faces", ns=(1, 1))  # whatever the steps of this file system's clock
+    assert store.path(stage()).name.startswith("another-label-") and len(read) == 2
+    assert store.find(stage()) is not None
