@@ -106,7 +106,7 @@ class SR3UNet(nn.Module):
             level: (B,) noise level of each image, or (1,) of all, in [0, 1] and float32; 1 is clean.
 
         Returns:
-            (B, 3, H, W) float32, also on a GPU, which computes in bfloat16.
+            (B, 3, H, W) of the type of x, also on a GPU, which computes in bfloat16.
         """
         with mixed_precision(x.device):
             if self.training or x.device.type != "cpu":

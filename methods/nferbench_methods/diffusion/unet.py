@@ -155,7 +155,7 @@ class ScoreUNet(nn.Module):
 
         Returns:
             eps (B, 3, H, W); v (B, 3, H, W) with log sigma^2 = (v + 1)/2 log beta + (1 - v)/2 log of the posterior's
-            variance, or None. Both float32, also on a GPU, which computes them in bfloat16.
+            variance, or None. Both of the type of x, also on a GPU, which computes them in bfloat16.
         """
         with mixed_precision(x.device):
             out = self.unet(x, t).to(x.dtype)

@@ -66,7 +66,13 @@ def test_status_loads_no_torch(made: Made) -> None:
 
 def test_watching_repeats_itself_and_ends_well_by_ctrl_c(made: Made) -> None:
     words = [sys.executable, "-m", "nferbench", "status", "--watch", "--workspace", str(made.root)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         assert "15 stages done" in process.stdout.readline()
