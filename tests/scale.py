@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from nferbench.cli.formatting import plan_lines
 from nferbench.engine import runner
 from nferbench.engine.preflight import measured
+from nferbench.engine.timing import build_all
 from nferbench.engine.worker import Finished, Setup
 from nferbench.planning.again import again, changed_code
 from nferbench.planning.costs import Preflight, cost_key, estimate
@@ -118,6 +119,7 @@ def main(seeds: int) -> None:
         timed("what earlier stages took", count, lambda: measured(store))
         timed("--again and changed code", count, lambda: changed_code(work, again(work, states, ())))
         timed("the record, all of it stored", count, lambda: write_record(work, store, "nferbench run"))
+        timed("every network built once", count, lambda: build_all(work.stages, setup, {}))
 
 
 if __name__ == "__main__":

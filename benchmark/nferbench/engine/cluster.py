@@ -30,6 +30,7 @@ from nferbench.workspace.files import sha256
 from nferbench.workspace.stages import Stage
 
 PATIENCE = 120.0  # seconds that a node may take to start a process and look around
+ANSWER = 10.0  # seconds that the head of a cluster may take to answer
 FILES = 10_000  # of a data root, those that a walk finds first, by which it is known again
 ROOM = 2**27  # bytes of the object store of a Ray of our own; results go to the workspace
 PASSED = ("OMP_NUM_THREADS", "NFERBENCH_WEIGHTS", "TORCH_HOME")  # of the environment, to all processes
@@ -77,6 +78,10 @@ def connected(address: str | None) -> Iterator[None]:
     except ImportError:
         raise UsageError("--engine ray: Ray is not installed; pip install 'nferbench[ray]'") from None
 
+    if address is not None and (fault := _unanswered(address)):
+        raise UsageError(
+            f"--ray-address {one_line(address)}: nobody answers there ({fault}); see ray status on its head"
+        )
     environment = {name: os.environ[name] for name in PASSED if name in os.environ}
     settings: dict[str, Any] = {
         "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1", **environment}},
@@ -250,6 +255,18 @@ def cause(error: Exception) -> str:
     lines = str(inner).strip().splitlines()
     said = lines[-1][:300] if lines else "no message"
     return said if isinstance(inner, NferbenchError) else f"{type(inner).__name__}: {said}"
+
+
+def _unanswered(address: str) -> str:
+    """Why a HOST:PORT does not answer, if it does not. Ray would try for minutes, and then end the process."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return ""
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+    except (OSError, OverflowError) as error:
+        return one_line(getattr(error, "strerror", None) or str(error))
+    return ""
 
 
 def _reads(path: Path, word: str) -> bool:

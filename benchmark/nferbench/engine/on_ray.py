@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, final
 
 from nferbench.contract.errors import DataError
@@ -142,14 +143,20 @@ def gpus_of(stage: Stage, setup: Setup, gpus: float) -> float:
 
 
 def _submit(stage: Stage, setup: Setup, gpus: float, line: _Line, view: View) -> _Task:
-    import ray
-
     taken = gpus_of(stage, setup, gpus)
     mine = replace(setup, cards=(), sharing=int(1 / gpus + 1e-6), device=setup.device if taken else "cpu")
-    # A process that had a GPU is not used again: it keeps memory there, and may have lost the device.
-    options = {"num_cpus": 1, "num_gpus": taken, "max_retries": 0, "max_calls": 1 if taken else 0}
     # Bytes, not the stage: values of a plugin file can be read once that file is loaded.
-    return _Task(stage, taken, ray.remote(**options)(_do).remote(pickle.dumps(stage), mine, line, view))
+    result = _remote(taken > 0).options(num_gpus=taken).remote(pickle.dumps(stage), mine, line, view)
+    return _Task(stage, taken, result)
+
+
+@cache
+def _remote(on_gpu: bool) -> Any:
+    """What Ray calls for a stage; made once, as Ray sends each that is made to all processes."""
+    import ray
+
+    # A process that had a GPU is not used again: it keeps memory there, and may have lost the device.
+    return ray.remote(num_cpus=1, max_retries=0, max_calls=1 if on_gpu else 0)(_do)
 
 
 def _do(stage: bytes, setup: Setup, line: Line, view: View) -> Finished:

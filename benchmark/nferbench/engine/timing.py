@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nferbench.contract import pixels
 from nferbench.contract.errors import NferbenchError
-from nferbench.contract.fer import LabelledBatch
+from nferbench.contract.fer import FERModel, LabelledBatch
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, NetworkRecipe
 from nferbench.datasets.detected import Detected
@@ -61,6 +61,7 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
     lacking: list[str] = []
     counts: dict[NetworkRecipe, int] = {}
     sizes: dict[NetworkRecipe, int] = {}
+    recognisers: set[tuple[FERModel, int]] = set()  # with the side of their faces
     for stage in stages:
         if isinstance(stage, TrainNetwork) and stage.recipe not in counts:
             try:
@@ -79,7 +80,8 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
                 stage.dataset.detector.ready()
             except NferbenchError as error:
                 problems.append(str(error))
-        elif isinstance(stage, Recognise):
+        elif isinstance(stage, Recognise) and (stage.fer, stage.faces.size) not in recognisers:
+            recognisers.add((stage.fer, stage.faces.size))
             try:
                 stage.fer.build(stage.faces.size, 2)
             except NferbenchError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -299,12 +300,25 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
-def test_an_address_where_nobody_answers_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_where_nobody_answers_is_one_line_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
+        refused = pytest.raises(
+            UsageError, match=rf"--ray-address 127\.0\.0\.1:{port}: nobody answers there \(Connection"
+        )
+        with refused, connected(f"127.0.0.1:{port}"):
+            pass
+
+
+def test_what_ray_says_of_a_cluster_that_it_cannot_use_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(*_: Any, **__: Any) -> None:
         raise ConnectionError("Could not find any running Ray instance.\nPlease specify")
 
     monkeypatch.setattr(ray, "init", nobody)
-    refused = pytest.raises(UsageError, match=r"--ray-address 10\.0\.0\.9:6379: no Ray cluster can be used")
-    with refused as refusal, connected("10.0.0.9:6379"):
+    refused = pytest.raises(
+        UsageError, match=r"--ray-address auto: no Ray cluster can be used \(Could not find .*\); see"
+    )
+    with refused as refusal, connected("auto"):
         pass
     assert "\n" not in str(refusal.value)

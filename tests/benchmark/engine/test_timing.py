@@ -16,7 +16,7 @@ from nferbench.engine.timing import build_all
 from nferbench.engine.worker import Setup
 from nferbench.planning.costs import Preflight
 from nferbench.planning.plugins import load_plugins
-from nferbench.workspace.stages import HeldOut, PrepareFaces, TrainNetwork
+from nferbench.workspace.stages import HeldOut, PrepareFaces, Recognise, TrainNetwork
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,17 @@ def test_timing_ends_with_the_device(
     found = Preflight(keys={stage: stage for stage in stages})
     assert list(timing.time_all(stages, Setup(tmp_path, {}, (), "cpu", 1, 1.0), found)) == []
     assert len(calls) == tried
+
+
+def test_a_recogniser_is_built_once_however_many_stages_fit_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = load_plugins(installed=False)
+    fer = plugins.fer_models["smallcnn"]
+    sizes: list[int] = []
+    monkeypatch.setattr(type(fer), "build", lambda self, size, classes: sizes.append(size))
+    stages = [
+        Recognise(fer, PrepareFaces(plugins.datasets["synthetic-hfe"], "content", size, "given", 68), fold, 0, None)
+        for size in (32, 64)
+        for fold in (HeldOut(0, ("s000",)), HeldOut(1, ("s001",)))
+    ]
+    build_all(stages, Setup(tmp_path, {}, (), "cpu", 1, 1.0), {})
+    assert sizes == [32, 64]
