@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nferbench.engine import execute, worker
 from nferbench.engine.cluster import View, look
 from nferbench.engine.stopping import requests_to_stop
 from nferbench.engine.worker import ELSEWHERE, Finished, Setup, Told
@@ -136,3 +137,14 @@ def view_of_another_workspace(view: View, name: str) -> dict[str, str]:
     return look(view if name == "driver" else replace(view, workspace=view.workspace / "elsewhere"), name) | {
         f"the workspace {view.workspace}": "shared" if name == "driver" else "another on vm"
     }
+
+
+def serves_nobody(connection: Any, other: Any, setup: Setup) -> None:
+    """Has its stage, and no runner any more when it first tells of it."""
+
+    def executing(_: Any, context: Any) -> None:
+        other.close()
+        context.progress(1, 2)
+
+    execute.execute = executing  # type: ignore[assignment]
+    worker.serve(connection, setup)

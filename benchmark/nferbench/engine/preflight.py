@@ -6,7 +6,6 @@ What loads torch is done in a process of its own, so that the command line never
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from nferbench.contract.errors import NferbenchError, UsageError
-from nferbench.engine.worker import Setup, die_with
+from nferbench.engine.worker import Setup, die_with_parent
 from nferbench.planning.cards import Card
 from nferbench.planning.costs import Preflight
 from nferbench.planning.demands import Demand, Item
@@ -114,7 +113,7 @@ def _process(target: Callable[..., None], *args: object) -> Iterator[Connection]
 def _begin(setup: Setup) -> None:
     """What such a process does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asked, which ends this one
-    die_with(os.getppid())
+    die_with_parent()
     from nferbench.planning.plugins import import_file
 
     for file in setup.plugin_files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, final
 
 from nferbench.contract.errors import DivergedError, ExhaustedError, NferbenchError, StoppedError
 from nferbench.contract.exhausted import lacking
@@ -82,8 +83,9 @@ class Finished:
 def serve(connection: Connection, setup: Setup) -> None:
     """The main function of a worker: do stages until the pipe closes or says None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner decides
-    die_with(os.getppid())
+    die_with_parent()
     device = settled(setup)
+    line = _Pipe(connection)
     fitting: Fitting = {}
     while True:
         try:
@@ -93,13 +95,27 @@ def serve(connection: Connection, setup: Setup) -> None:
         if task is None:
             return
         with requests_to_stop(then_at_once=False) as stopping:  # of a worker without a stage they are the end
-            finished = attempt(task, setup, connection, device, fitting, stopping)
-            connection.send(finished)
+            finished = attempt(task, setup, line, device, fitting, stopping)
+            line.send(finished)
         if finished.device_lost:
             sys.stdout.flush()
             os._exit(1)  # not by the interpreter's end: what frees tensors there would call the lost device, and abort
         if stopping():
             return
+
+
+@final
+@dataclass(frozen=True)
+class _Pipe:
+    """The line of a worker process. Nobody at its other end is no failure of a stage, and the end of the worker."""
+
+    connection: Connection
+
+    def send(self, message: Any, /) -> None:
+        try:
+            self.connection.send(message)
+        except OSError:
+            os._exit(1)
 
 
 def settled(setup: Setup) -> Any:
@@ -236,8 +252,10 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else "no message"
 
 
-def die_with(parent: int) -> None:
-    """End this process when the runner is gone, however it went, so that no orphan holds a lock."""
+def die_with_parent() -> None:
+    """End this process when the one that started it is gone, however it went, so that no orphan holds a lock."""
+    started_by = multiprocessing.parent_process()
+    parent = started_by.pid if started_by else None  # not who it has now: that one may be gone already
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from processes import TOY, commits, fails, hangs, leaves_a_child, loses_card_7, loses_its_device
+from processes import TOY, commits, fails, hangs, leaves_a_child, loses_card_7, loses_its_device, serves_nobody
 
 from nferbench.contract.errors import DivergedError
 from nferbench.engine import runner, worker
@@ -333,13 +333,16 @@ def test_why_a_stage_failed_is_noted_before_its_lock_is_free(tmp_path: Path, mon
     assert locked == [True] and not Store(tmp_path).is_locked(FACES)
 
 
-def test_a_process_of_ours_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["then", "before it looks"])
+def test_a_process_of_ours_ends_with_the_one_that_started_it(late: bool) -> None:
     code = (
         "import os, sys, time, multiprocessing as m\n"
-        "from nferbench.engine.worker import die_with\n"
+        "from nferbench.engine.worker import die_with_parent\n"
         "def child(parent):\n"
-        "    die_with(parent)\n"
-        "    print(os.getpid(), flush=True)\n"
+        f"    print(os.getpid(), flush=True) if {late} else None\n"
+        f"    while {late} and os.getppid() == parent: time.sleep(0.01)\n"
+        "    die_with_parent()\n"
+        f"    print(os.getpid(), flush=True) if not {late} else None\n"
         "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
         "    m.get_context('fork').Process(target=child, args=(os.getpid(),)).start()\n"
@@ -355,6 +358,17 @@ def test_a_process_of_ours_ends_with_the_one_that_started_it(tmp_path: Path) -> 
             return
         time.sleep(0.1)
     pytest.fail("it lives on")
+
+
+def test_a_worker_whose_runner_is_gone_ends_and_notes_no_failure(tmp_path: Path) -> None:
+    mine, theirs = multiprocessing.Pipe()
+    mine.send(FACES)
+    process = multiprocessing.get_context("spawn").Process(target=serves_nobody, args=(theirs, mine, setup(tmp_path)))
+    process.start()
+    mine.close()
+    process.join(timeout=60)
+    assert process.exitcode == 1
+    assert Store(tmp_path).is_locked(FACES) and not list(tmp_path.glob("failures/*"))
 
 
 @pytest.mark.parametrize(
