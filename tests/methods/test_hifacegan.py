@@ -147,6 +147,17 @@ def test_a_missing_perceptual_loss_is_stamped():
     assert replace(method, generator=TINY).stamps == ("trained without the perceptual loss",)
 
 
+@pytest.mark.parametrize("preset", ["paper", "lite", "small", "brief", "quick"])
+def test_the_known_weights_say_at_which_presets_they_are_needed(preset):
+    from nferbench.planning.plugins import load_plugins
+    from nferbench.planning.settings import Request, resolve
+    from nferbench.weights.known import KNOWN
+
+    (row,) = resolve(Request(preset=preset, methods=("hifacegan",)), load_plugins(installed=False)).rows
+    named = [file.name for file in KNOWN if preset in file.purpose.replace(",", "").split()]
+    assert named == [each for each in [row.translator.generator.perceptual] if each != "none"]
+
+
 def test_another_network_of_the_perceptual_loss_is_stamped_and_has_a_key_of_its_own():
     (method,) = nferbench_translators()
     other = replace(method, generator=replace(method.generator, perceptual="vgg16"))

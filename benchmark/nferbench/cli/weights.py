@@ -73,20 +73,13 @@ def weights_line(state: Found | Missing) -> str:
     return f"{about}: missing, {state.looked}; to get them: {state.file.how_to_get}"
 
 
-def _described(state: Found | Missing) -> dict[str, str | None]:
+def _described(state: Found | Missing) -> dict[str, str]:
     from nferbench.weights import Found
 
-    there = isinstance(state, Found)
-    return {
-        "name": state.file.name,
-        "purpose": state.file.purpose,
-        "state": "found" if there else "missing",
-        "path": str(state.path) if there else None,
-        "where": state.where if there else None,
-        "sha256": state.sha256 if there else None,
-        "looked": None if there else state.looked,
-        "how_to_get": state.file.how_to_get,
-    }
+    about = {"name": state.file.name, "purpose": state.file.purpose, "how_to_get": state.file.how_to_get}
+    if isinstance(state, Found):
+        return about | {"state": "found", "path": str(state.path), "where": state.where, "sha256": state.sha256}
+    return about | {"state": "missing", "looked": state.looked}
 
 
 def _checked(found: Found) -> str:

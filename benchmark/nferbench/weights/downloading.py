@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPException
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -54,15 +54,19 @@ def download(file: WeightFile, progress: Progress) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("a+b") as stream:
             _claim(part, stream)
-            digest = _gathered(file, stream, progress)
-            if not digest.startswith(known):
-                part.unlink()
-                raise DownloadError(
-                    f"weights '{file.name}': what came from {file.url} has SHA-256 {digest}, which does not begin with "
-                    f"{known}; nothing was kept; try again, or put {name} into {folder}"
-                )
-            os.fsync(stream.fileno())
-            part.replace(folder / name)
+            try:
+                digest = _gathered(file, stream, progress)
+                if not digest.startswith(known):
+                    stream.truncate(0)
+                    raise DownloadError(
+                        f"weights '{file.name}': what came from {file.url} has SHA-256 {digest}, which does not begin "
+                        f"with {known}; nothing was kept; try again, or put {name} into {folder}"
+                    )
+                os.fsync(stream.fileno())
+                part.replace(folder / name)
+            finally:
+                if not stream.seek(0, os.SEEK_END):
+                    part.unlink()
     except OSError as error:
         raise UsageError(
             f"weights '{file.name}' cannot be written to {folder} ({error.strerror or error}); make that possible, or "
@@ -71,7 +75,7 @@ def download(file: WeightFile, progress: Progress) -> Path:
     return folder / name
 
 
-def _claim(part: Path, stream: BinaryIO) -> None:
+def _claim(part: Path, stream: BufferedRandom) -> None:
     """Keep others from writing this file; the system ends the claim with its process."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,7 +86,7 @@ def _claim(part: Path, stream: BinaryIO) -> None:
         raise DownloadError(f"another process is downloading {part}; wait for it, then try again")
 
 
-def _gathered(file: WeightFile, stream: BinaryIO, progress: Progress) -> str:
+def _gathered(file: WeightFile, stream: BufferedRandom, progress: Progress) -> str:
     """Bring a file to its end, from where an earlier call left it; the SHA-256 of the whole."""
     left = stream.seek(0, os.SEEK_END)
     _append(file, stream, left, progress)
@@ -92,7 +96,7 @@ def _gathered(file: WeightFile, stream: BinaryIO, progress: Progress) -> str:
     return _digest(stream)
 
 
-def _append(file: WeightFile, stream: BinaryIO, start: int, progress: Progress) -> None:
+def _append(file: WeightFile, stream: BufferedRandom, start: int, progress: Progress) -> None:
     """Append what the server has from byte `start` on; all of it where the server cannot leave out what is there."""
     asked = Request(file.url, headers={"User-Agent": "nferbench", **({"Range": f"bytes={start}-"} if start else {})})
     try:
@@ -140,6 +144,6 @@ def _network(file: WeightFile) -> Iterator[None]:
         ) from None
 
 
-def _digest(stream: BinaryIO) -> str:
+def _digest(stream: BufferedRandom) -> str:
     stream.seek(0)
     return hashlib.file_digest(stream, "sha256").hexdigest()

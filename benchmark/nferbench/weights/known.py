@@ -42,7 +42,7 @@ KNOWN = (
     ),
     WeightFile(
         name="resnet18",
-        purpose="the recogniser resnet18 with weights=imagenet, at no preset",
+        purpose="the recogniser resnet18, where it is given weights=imagenet",
         files=(("resnet18-f37072fd.pth", "f37072fd"),),
         how_to_get="nferbench weights get resnet18",
         url=f"{_TORCHVISION}/resnet18-f37072fd.pth",

@@ -163,7 +163,7 @@ def test_without_a_network_there_is_one_line(served: Served, url: str) -> None:
     with pytest.raises(DownloadError, match=re.escape(url)) as caught:
         download(replace(toy(), url=url), quietly)
     assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
-    assert str(cache_directory()) in str(caught.value)
+    assert str(cache_directory()) in str(caught.value) and kept() == {}
 
 
 def test_an_address_without_the_file_is_one_line(served: Served) -> None:
