@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -25,6 +26,14 @@ from nferbench.recognisers.resnet18 import ResNet18
 from nferbench.recognisers.timm_backbone import TimmBackbone
 
 CLASSES = 6
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterable[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def timm() -> object:
@@ -74,7 +83,7 @@ def test_the_recipe_of_resnet18_is_shared_and_its_key_is_what_it_was() -> None:
 
 def test_timms_resnet18_with_the_same_weights_is_trained_and_tested_like_resnet18_to_the_bit(tmp_path: Path) -> None:
     timm()
-    sizes = {"input_size": 28, "batch_size": 4}
+    sizes = {"input_size": 16, "batch_size": 4}
     theirs = ResNet18(**sizes)  # type: ignore[arg-type]
     network = built(theirs)
     mine = TimmBackbone(backbone="resnet18", **sizes, **saved(network, tmp_path / "r.pth"))  # type: ignore[arg-type]

@@ -156,9 +156,7 @@ def test_a_damaged_file_of_that_name_is_replaced(served: Served) -> None:
     assert kept() == {"toy-12345678.pth": CONTENT}
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/toy-12345678.pth", "http://nowhere.invalid/toy-12345678.pth", "file:///nowhere/toy.pth"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/toy-12345678.pth", "file:///nowhere/toy.pth"])
 def test_without_a_network_there_is_one_line(served: Served, url: str) -> None:
     with pytest.raises(DownloadError, match=re.escape(url)) as caught:
         download(replace(toy(), url=url), quietly)
