@@ -145,6 +145,16 @@ def test_the_core_names_no_method() -> None:
         assert not found, f"{path.relative_to(ROOT)} names {found}"
 
 
+def test_one_command_downloads_and_nothing_else_can() -> None:
+    downloads, network = "nferbench.weights.downloading", {"urllib", "http", "ftplib", "requests"}
+    importers = {path.relative_to(CORE).as_posix() for path in files("nferbench") if downloads in imports(path)}
+    assert importers == {"cli/weights.py"}
+    for package in ROOTS:
+        for path in files(package):
+            fetching = network & {name.split(".")[0] for name in imports(path)}
+            assert not fetching or path == CORE / "weights" / "downloading.py", f"{path} imports {fetching}"
+
+
 @pytest.mark.parametrize(
     "statement",
     [

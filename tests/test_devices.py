@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -87,8 +88,12 @@ TRANSLATORS = {translator: name for name, translator in reversed(ALL.items())}  
 NAMES = {recipe: f"{name}-{role}" for name, row in reversed(ALL.items()) for role, recipe in row.networks().items()}
 RECIPES = {name: recipe for recipe, name in NAMES.items()}
 RECOGNISERS: dict[str, FERModel] = {
-    name: resolve(Request(preset="quick", fer=name), PLUGINS).fer for name in PLUGINS.fer_models
+    name: resolve(Request(preset="quick", fer=name), PLUGINS).fer for name in PLUGINS.fer_models if name != "timm"
 }
+if find_spec("timm"):  # an extra
+    RECOGNISERS["timm"] = resolve(
+        Request(preset="quick", fer="timm", changes=("fer-models.timm.backbone=test_vit",)), PLUGINS
+    ).fer
 RECOGNISERS["resnet18 in colour"] = replace(RECOGNISERS["resnet18"], stem="small", luminance=False)  # type: ignore[type-var]
 
 

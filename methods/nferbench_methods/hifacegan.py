@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from nferbench import ImageNoise
 
 SMALLEST_PERCEIVED = 64  # px; below it the authors' code leaves the perceptual loss out
+STAMPS = {
+    "vgg16": ("its perceptual loss sees VGG16 instead of VGG19",),
+    "none": ("trained without the perceptual loss",),
+}
 
 
 @final
@@ -37,7 +41,8 @@ class HiFaceGANRecipe(NetworkRecipe):
     normalisation: Literal["batch", "instance"] = "batch"  # of the decoder: over a batch, or each image by itself
     discriminator_width: int = 64  # channels of the first layer of each discriminator
     feature_weight: float = 10.0  # lambda_feat: weight of the matched discriminator features
-    perceptual: Literal["vgg19", "none"] = "vgg19"  # network of the perceptual loss; "none" leaves the loss out
+    # Deviation: the authors have VGG19 alone; VGG16 comes with a package that LPIPS needs too. Rows say so.
+    perceptual: Literal["vgg19", "vgg16", "none"] = "vgg19"  # network of the perceptual loss; "none" leaves it out
     perceptual_weight: float = 10.0  # lambda_vgg: weight of the perceptual loss
     tie_grey: bool = False  # True averages the output channels before all losses, so that colour betrays no fake
     lr_generator: float = 1e-4  # of the generator's Adam
@@ -56,10 +61,11 @@ class HiFaceGANRecipe(NetworkRecipe):
     def ready(self) -> None:
         from nferbench.weights import Missing, find
 
-        if self.perceptual == "vgg19" and isinstance(found := find("vgg19"), Missing):
+        if self.perceptual != "none" and isinstance(found := find(self.perceptual), Missing):
+            others = " or ".join(each for each in ("vgg16", "none") if each != self.perceptual)
             raise UsageError(
-                f"hifacegan: {found.reason}; or do without the perceptual loss: "
-                "--set methods.hifacegan.generator.perceptual=none"
+                f"hifacegan: {found.reason}; or take another perceptual loss: "
+                f"--set methods.hifacegan.generator.perceptual={others}"
             )
 
     def build(self, faces: FaceSpec) -> nn.Module:
@@ -95,7 +101,7 @@ class HiFaceGANRecipe(NetworkRecipe):
         from nferbench_methods.gan.multiscale import MultiscaleDiscriminator
         from nferbench_methods.gan.replenishment import initialise
         from nferbench_methods.gan.schedule import linear_decay
-        from nferbench_methods.gan.vgg import pretrained_vgg19
+        from nferbench_methods.gan.vgg import pretrained_vgg
 
         discriminator = MultiscaleDiscriminator(width=self.discriminator_width)
         initialise(discriminator)
@@ -111,7 +117,7 @@ class HiFaceGANRecipe(NetworkRecipe):
             **optimisers,
             feature_weight=self.feature_weight,
             perceptual_weight=self.perceptual_weight,
-            perceptual=pretrained_vgg19() if self.perceptual == "vgg19" else None,
+            perceptual=None if self.perceptual == "none" else pretrained_vgg(self.perceptual),
             tie_grey=self.tie_grey,
         )
         # The authors lower the rates at the end of an epoch, so that one more epoch has the full rate and the last one
@@ -143,7 +149,7 @@ class HiFaceGAN(Translator):
 
     @property
     def stamps(self) -> tuple[str, ...]:
-        return ("trained without the perceptual loss",) if self.generator.perceptual == "none" else ()
+        return STAMPS.get(self.generator.perceptual, ())
 
     def networks(self) -> Mapping[str, NetworkRecipe]:
         return {"generator": self.generator}

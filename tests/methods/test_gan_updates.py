@@ -42,7 +42,7 @@ def _vgg19(monkeypatch: pytest.MonkeyPatch) -> None:
     def features(images: Tensor) -> list[Tensor]:
         return [images * (1 + tap) for tap in range(5)]
 
-    monkeypatch.setattr(vgg, "pretrained_vgg19", lambda: features)
+    monkeypatch.setattr(vgg, "pretrained_vgg", lambda trunk: features)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_power_iterations_and_importances_are_float32(bfloat16: None) -> None:
 
 def test_maps_of_vgg19_come_back_in_the_precision_of_the_images(bfloat16: None) -> None:
     state = vgg.vgg19(weights=None, init_weights=False).features[:30].state_dict(prefix="features.")
-    network = vgg.VGG19Features(state)
+    network = vgg.VGGFeatures("vgg19", state)
     computed = []
     for layer in network.layers:
         layer.register_forward_hook(lambda module, args, out: computed.append(out.dtype))

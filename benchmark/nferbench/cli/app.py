@@ -24,6 +24,7 @@ from nferbench.cli.report import report
 from nferbench.cli.run import run
 from nferbench.cli.status import status
 from nferbench.cli.verify import verify
+from nferbench.cli.weights import weights
 from nferbench.contract.errors import NferbenchError, StoppedError
 from nferbench.engine.stopping import end_on_request, run_stopped
 
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data, name="data")
+app.add_typer(weights, name="weights")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
 for command in (run, plan, report, pretrain, diagnose, *listing, status, merge, prune, bundle, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)

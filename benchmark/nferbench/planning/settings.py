@@ -17,6 +17,7 @@ from nferbench.contract.translator import Translator
 from nferbench.contract.values import replaced
 from nferbench.datasets.detected import Detected
 from nferbench.datasets.levels import Range, parsed
+from nferbench.planning.initial import with_digests
 from nferbench.planning.naming import Named, named, registered
 from nferbench.planning.plugins import Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
@@ -144,7 +145,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     extra = other.settled(datasets) if other else None
     recognisers = _configured(plugins.fer_models, content, "fer-models", settled.known_as, problems)
     known = attempt(problems, plugins.fer_models.__getitem__, values["fer"])
-    fer = recognisers[known.name] if known else None
+    fer = attempt(problems, with_digests, recognisers[known.name]) if known else None
     detector = _detector(values["detector"], content, plugins, settled.known_as, problems)
     if detector and values["crop"] == "given":
         values["crop"] = "box68" if detector.points else "fan"

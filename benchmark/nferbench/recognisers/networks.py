@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.precision import mixed_precision
+from nferbench.contract.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,14 +83,29 @@ def resnet18(classes: int, stem: str, state: Mapping[str, Tensor] | None, source
     elif stem != "imagenet":
         raise UsageError(f"resnet18: unknown stem '{stem}'; allowed: imagenet, small")
     if state is not None:
-        trunk = {key: value for key, value in state.items() if not key.startswith("fc.")}
-        expected = {key: value.shape for key, value in network.state_dict().items() if not key.startswith("fc.")}
-        if unfit := sorted(
-            key for key in trunk.keys() | expected.keys() if key not in trunk or trunk[key].shape != expected.get(key)
-        ):
-            raise UsageError(f"resnet18: {source} is no ResNet-18 with stem '{stem}': {unfit[0]} does not fit")
-        network.load_state_dict(trunk, strict=False)
+        start_from(network, state, ("fc.",), f"resnet18: {source} is no ResNet-18 with stem '{stem}'")
     return network
+
+
+def start_from(network: nn.Module, state: Mapping[str, Tensor], last: tuple[str, ...], unfit_is: str) -> None:
+    """Overwrite all weights of a network but those of its last layer.
+
+    Args:
+        network: with a last layer of any size.
+        state: its state dict; the last layer may be missing or of another size.
+        last: what the names of the last layer's tensors begin with.
+        unfit_is: what it means that a tensor does not fit, for the message.
+
+    Raises:
+        UsageError: a tensor is missing, left over or of another shape.
+    """
+    trunk = {key: value for key, value in state.items() if not key.startswith(last)}
+    expected = {key: value.shape for key, value in network.state_dict().items() if not key.startswith(last)}
+    if unfit := sorted(
+        key for key in trunk.keys() | expected.keys() if key not in trunk or trunk[key].shape != expected.get(key)
+    ):
+        raise UsageError(f"{unfit_is}: {one_line(unfit[0])} does not fit")
+    network.load_state_dict(trunk, strict=False)
 
 
 def read_state(weights: str, file: str, sha256: str) -> tuple[dict[str, Tensor], str]:
@@ -103,25 +119,42 @@ def read_state(weights: str, file: str, sha256: str) -> tuple[dict[str, Tensor],
     Raises:
         UsageError: nothing is there, it is another file, or it is no state dict.
     """
-    from nferbench.weights import expanded, load, require
+    from nferbench.weights import load, require
 
     if weights == "imagenet":
         found = require("resnet18")
         return load(found), str(found.path)
+    return read_file("resnet18", file, sha256, "set file to a state dict, or weights to imagenet or null")
+
+
+def read_file(who: str, file: str, sha256: str, otherwise: str) -> tuple[dict[str, Tensor], str]:
+    """The state dict in a file, and where it was read.
+
+    Args:
+        who: the recogniser, for messages.
+        file: path of a state dict (.safetensors, or anything that torch loads with ``weights_only``).
+        sha256: of `file`, in hexadecimal digits.
+        otherwise: what to do where there is no such file, for the message.
+
+    Raises:
+        UsageError: nothing is there, it is another file, or it is no state dict.
+    """
+    from nferbench.weights import expanded
+
     path = expanded(file)
     if not path.is_file():
-        raise UsageError(f"resnet18: no weights at '{file}'; set file to a state dict, or weights to imagenet or null")
+        raise UsageError(f"{who}: no weights at '{file}'; {otherwise}")
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != sha256:
-        raise UsageError(f"resnet18: {path} has SHA-256 {digest}, not '{sha256}'; set file_sha256 or give that file")
+        raise UsageError(f"{who}: {path} has SHA-256 {digest}, not '{sha256}'; set that SHA-256 or give the other file")
     import torch
     from safetensors.torch import load_file
 
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # whatever a file that is not weights makes the readers raise
-        raise UsageError(f"resnet18: {path} cannot be read as a state dict ({type(error).__name__})") from error
+        raise UsageError(f"{who}: {path} cannot be read as a state dict ({type(error).__name__})") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"resnet18: {path} is no state dict; save its tensors only, by name")
+        raise UsageError(f"{who}: {path} is no state dict; save its tensors only, by name")
     return state, str(path)

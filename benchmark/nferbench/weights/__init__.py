@@ -1,4 +1,4 @@
-"""Weight files made by others: which are known, where they are looked for, how they are read. Never downloaded."""
+"""Weight files made by others: which are known, where they are looked for, how read. Only `weights get` downloads."""
 
 from nferbench.weights.reading import load
 from nferbench.weights.searching import (

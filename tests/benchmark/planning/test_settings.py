@@ -167,7 +167,7 @@ def test_a_preset_file_states_only_differences(tmp_path: Path) -> None:
 SIZES_AND_COUNTS = {
     *("size", "epochs", "steps", "batch_size", "width", "discriminator_width", "multipliers", "res_blocks"),
     *("attention", "head_channels", "levels", "input_size", "stem", "blocks", "halvings"),
-    "perceptual",  # left out where faces are too small or few machines have its weights; such rows carry a stamp
+    "perceptual",  # left out where faces are too small, else on weights that more machines have; rows carry a stamp
     *("start_step", "range_t", "skip"),  # a step, of another number of steps
     "init_sha256",  # weights to start from; rows say what they were trained on
     *("lr", "lr_generator", "lr_discriminator", "ema"),  # what goes with fewer updates

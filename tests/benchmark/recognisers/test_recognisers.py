@@ -277,7 +277,7 @@ def test_weights_that_cannot_be_used_are_one_line_for_the_user(tmp_path: Path, m
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCH_HOME", raising=False)
     monkeypatch.delenv("NFERBENCH_WEIGHTS", raising=False)
-    fails("imagenet", "get them with: python -c")
+    fails("imagenet", "get them with: nferbench weights get resnet18")
 
 
 @pytest.mark.parametrize("module", [smallcnn, resnet18])

