@@ -134,9 +134,14 @@ def fer_rows(plugins: Plugins) -> list[tuple[str, ...]]:
 
 
 def plugin_rows(plugins: Plugins) -> list[tuple[str, ...]]:
-    """Plugin, distribution with version, hook and names, of every hook that a plugin implements."""
+    """Plugin, distribution with version, hook without its prefix and names, of every hook that a plugin implements."""
     return [
-        (each.plugin, f"{each.distribution} {each.version}".strip() or "-", hook, ", ".join(names) or "-")
+        (
+            each.plugin,
+            f"{each.distribution} {each.version}".strip() or "-",
+            hook.removeprefix("nferbench_"),
+            ", ".join(names) or "-",
+        )
         for each in plugins.registrations
         for hook, names in each.names.items()
     ]

@@ -113,8 +113,8 @@ def test_the_plugins_are_listed_with_what_they_register_and_what_is_left_out(
     assert listed["nferbench_methods.none"]["names"] == {"nferbench_translators": ["none"]}
     assert listed["nferbench_methods.none"]["distribution"] == "nferbench"
     rows = plugin_rows(load_plugins([str(file)]))
-    assert ("given (nferbench-given)", "nferbench-given 1.5", "nferbench_translators", "mine") in rows
-    assert (str(file), "-", "nferbench_datasets", "-") in rows
+    assert ("given (nferbench-given)", "nferbench-given 1.5", "translators", "mine") in rows
+    assert (str(file), "-", "datasets", "-") in rows
     said = CliRunner().invoke(app, ["plugins", "--plugin", str(file)])
     assert said.exit_code == 0 and "plugin gone (nferbench-gone) did not load: SystemExit: 3" in said.output
 
