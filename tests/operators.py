@@ -1,6 +1,6 @@
 """What the time of an update goes into on one core, by kind of operator. By hand; never part of the tests.
 
-    python tests/operators.py --preset small --batch 8
+python tests/operators.py --preset small --batch 8
 """
 
 from __future__ import annotations

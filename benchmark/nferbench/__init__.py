@@ -24,7 +24,7 @@ from nferbench.contract.errors import DataError, DivergedError, NferbenchError, 
 from nferbench.contract.fer import FERLearner, FERModel, LabelledBatch
 from nferbench.contract.hookspecs import hookimpl
 from nferbench.contract.translator import Batch, Divisible, FaceSpec, Group, Learner, NetworkRecipe, Translator
-from nferbench.contract.values import LATER
+from nferbench.contract.values import LATER, LIKE
 
 if TYPE_CHECKING:
     from nferbench.contract.fused import fuse, load_optimiser
@@ -68,6 +68,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "EXPRESSIONS",
     "LATER",
+    "LIKE",
     "NEUTRAL",
     "Batch",
     "DataError",

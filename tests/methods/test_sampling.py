@@ -9,9 +9,11 @@ import pytest
 import torch
 from exact_gaussian import MU, SOURCE, UnitNoise
 
-from nferbench import UsageError
+from nferbench import FaceSpec, UsageError
 from nferbench_methods.diffusion import sampling
 from nferbench_methods.diffusion.schedule import head, linear_schedule, perturb, respace
+from nferbench_methods.diffusion.score import ScoreRecipe
+from nferbench_methods.diffusion.start import levels_from
 
 
 def gaussian_score(mu, s):
@@ -228,3 +230,20 @@ def test_no_levels_give_the_start_back():
         x, levels, score, UnitNoise(0, ONE), mean=sampling.ancestral_mean, deviation=sampling.fixed_small
     )
     assert out is x
+
+
+def test_an_energy_may_run_through_the_score_itself_under_inference_mode():
+    torch.manual_seed(0)
+    recipe = ScoreRecipe(width=16, multipliers=(1, 2), res_blocks=1, attention=(), head_channels=16)
+    network = recipe.build(FaceSpec(16)).requires_grad_(False).eval()
+    for parameter in network.parameters():  # one that begins at zero has no slope
+        parameter += 0.05 * torch.randn_like(parameter)
+
+    vis = torch.rand(16, 3, 16, 16) * 2 - 1  # a full group, which nothing has to be tried out for
+    with torch.inference_mode():
+        level, x = levels_from(500, 8, "cpu")[3], vis + 0.1
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.clone().requires_grad_()
+            eps, _ = sampling.network_score(network, vis.clone())(x, level)
+            (slope,) = torch.autograd.grad(eps.square().sum(), x)
+    assert slope.shape == vis.shape and all(each.abs().max() > 0 for each in slope)

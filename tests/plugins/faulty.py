@@ -42,6 +42,8 @@ class Faulty(Translator):
             raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with ...")
         if self.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "gradient":
+            return torch.autograd.grad(vis.sum(), vis)[0]  # under inference mode
         if self.what == "sleep":
             time.sleep(600)
         raise KeyError("a bug of the plugin")
@@ -49,5 +51,5 @@ class Faulty(Translator):
 
 @hookimpl
 def nferbench_translators() -> list[Translator]:
-    kinds = ("shape", "nan", "text", "memory", "device", "kill", "raise", "sleep")
+    kinds = ("shape", "nan", "text", "memory", "device", "kill", "gradient", "raise", "sleep")
     return [Faulty(f"faulty-{what}", what, what) for what in kinds]

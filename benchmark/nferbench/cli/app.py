@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
-listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
+listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors, lists.plugins)
 for command in (run, plan, report, pretrain, diagnose, *listing, status, merge, prune, bundle, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)
 

@@ -1,4 +1,4 @@
-"""What `methods`, `datasets` and `fer-models` list."""
+"""What `methods`, `datasets`, `fer-models`, `detectors` and `plugins` list."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nferbench.contract.printable import plain
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.contract.values import describe
 from nferbench.planning.plugins import Plugins
-from nferbench.planning.presets import presets, read_preset
+from nferbench.planning.presets import ROWS, presets, read_preset
 from nferbench.planning.settings import Request, Settings, resolve
-from nferbench.planning.studies import STUDIES, Varied
+from nferbench.planning.studies import STUDIES, Varied, held
 
 GROUPS = {"ablation": "ablation", "rows": "variants", STUDIES: STUDIES}  # sections of a preset, as --methods calls them
 LANDMARKS = 68  # points per face that sizes are given for
@@ -26,6 +26,24 @@ def method_rows(plugins: Plugins) -> list[tuple[str, ...]]:
     return [
         (t.name, t.title, t.group, _yes(t.heterogeneous), _yes(uses_pairs(t)))
         for t in plugins.translators.items.values()
+    ]
+
+
+def variant_rows(plugins: Plugins, preset: str, changes: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Name, title, method, what is set of it, and the word of --methods for its kind, of each row of a preset."""
+    content = read_preset(preset).content
+    names = [GROUPS[section] for section in ROWS if content.get(section)]
+    resolve(Request(preset=preset, methods=("all", *names), changes=changes), plugins)  # a row that cannot be is told
+    return [
+        (
+            str(row["name"]),
+            str(row.get("title", row["name"])),
+            str(row["use"]),
+            ", ".join(held(row.get("set") or {})) or "-",
+            GROUPS[section],
+        )
+        for section in ROWS
+        for row in content.get(section, [])
     ]
 
 
@@ -113,6 +131,33 @@ def dataset_rows(plugins: Plugins) -> list[tuple[str, ...]]:
 def fer_rows(plugins: Plugins) -> list[tuple[str, ...]]:
     """Name and title of every recogniser."""
     return [(m.name, m.title) for m in plugins.fer_models.items.values()]
+
+
+def plugin_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Plugin, distribution with version, hook without its prefix and names, of every hook that a plugin implements."""
+    return [
+        (
+            each.plugin,
+            f"{each.distribution} {each.version}".strip() or "-",
+            hook.removeprefix("nferbench_"),
+            ", ".join(names) or "-",
+        )
+        for each in plugins.registrations
+        for hook, names in each.names.items()
+    ]
+
+
+def plugins_json(plugins: Plugins) -> str:
+    """All plugins as JSON: where each is from, what it registered by hook, and what was left out of it and why."""
+    listed = [
+        {
+            **asdict(each),
+            "loaded": not any(failure.whole for failure in plugins.failures if failure.plugin == each.plugin),
+            "left_out": [failure.reason for failure in plugins.failures if failure.plugin == each.plugin],
+        }
+        for each in plugins.registrations
+    ]
+    return json.dumps({"plugins": listed}, indent=1, ensure_ascii=False)
 
 
 def detector_rows(plugins: Plugins) -> list[tuple[str, ...]]:

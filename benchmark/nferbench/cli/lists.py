@@ -1,4 +1,4 @@
-"""The commands that list what is registered: `methods`, `datasets`, `fer-models` and `detectors`."""
+"""The commands that list what is registered: `methods`, `datasets`, `fer-models`, `detectors` and `plugins`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ def methods(
     change: Change = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="With networks, their sizes and who shares them.")] = False,
 ) -> None:
-    """List the translation methods, and the studies of a preset."""
-    from nferbench.cli.catalogue import method_rows, methods_json, presets_with_studies, study_rows
+    """List the translation methods, and the rows and studies of a preset."""
+    from nferbench.cli.catalogue import method_rows, methods_json, presets_with_studies, study_rows, variant_rows
     from nferbench.planning.plugins import load_plugins
 
     plugins = tell_failures(load_plugins(plugin))
     if as_json:
         typer.echo(methods_json(plugins, preset, tuple(change)))
         return
+    variants = variant_rows(plugins, preset, tuple(change))
     studies = study_rows(plugins, preset, tuple(change))
     table(("name", "title", "group", "heterogeneous", "uses pairs"), method_rows(plugins))
+    if variants:
+        table(("row", "title", "method", "with", "--methods"), variants)
     if studies:
         table(("study", "method", "varies", "values", "held"), studies)
     else:
@@ -56,3 +59,20 @@ def detectors(plugin: Plugin = []) -> None:  # noqa: B006
     from nferbench.planning.plugins import load_plugins
 
     table(("name", "title", "landmarks", "ready"), detector_rows(tell_failures(load_plugins(plugin))))
+
+
+def plugins(
+    plugin: Plugin = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="One entry a plugin, those that did not load too.")] = False,
+) -> None:
+    """List the plugins, what each registered, and what of them was left out and why."""
+    from nferbench.cli.catalogue import plugin_rows, plugins_json
+    from nferbench.planning.plugins import load_plugins
+
+    loaded = load_plugins(plugin)
+    if as_json:
+        typer.echo(plugins_json(loaded))
+        return
+    table(("plugin", "from", "hook", "names"), plugin_rows(loaded))
+    for failure in loaded.failures:
+        say(str(failure))

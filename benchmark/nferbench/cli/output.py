@@ -32,9 +32,9 @@ def complain(text: str) -> None:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table."""
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*heads, box=None)
+    table = Table(*(Column(head, overflow="fold") for head in heads), box=None)
     for row in rows:
         table.add_row(*(escape(one_line(cell)) for cell in row))
     _console().print(table)

@@ -14,6 +14,7 @@ from nferbench.contract.errors import UsageError
 T = TypeVar("T")
 
 LATER = "later"  # in the metadata of a field: it came later, and its default does what was done before it was there
+LIKE = "like"  # in the metadata of a field of a method, "METHOD.FIELD": in a run it has what that method has there
 
 
 def describe(value: object) -> Any:
@@ -84,6 +85,7 @@ def replaced(value: T, changes: Mapping[str, Any], where: str) -> T:
     Args:
         value: the dataclass.
         changes: new values by field name; a dotted name or a nested mapping reaches into a field that is a dataclass.
+            What reaches into a field that is given whole as well goes on top of that.
         where: the name of `value` for messages, such as "methods.nfer-sde".
 
     Raises:
@@ -106,8 +108,13 @@ def _replaced(value: Any, changes: Mapping[str, Any], where: str, problems: list
         first, _, rest = str(dotted).partition(".")
         if rest:
             new = {rest: new}
-        if isinstance(new, Mapping) and isinstance(grouped.get(first), dict):
-            grouped[first].update(new)
+        before = grouped.get(first)
+        if isinstance(new, Mapping) and isinstance(before, dict):
+            before.update(new)
+        elif isinstance(new, Mapping) and dataclasses.is_dataclass(before):
+            grouped[first] = _replaced(before, new, f"{where}.{first}", problems)
+        elif dataclasses.is_dataclass(new) and isinstance(before, dict):
+            grouped[first] = _replaced(new, before, f"{where}.{first}", problems)
         else:
             grouped[first] = dict(new) if isinstance(new, Mapping) else new
     updates: dict[str, Any] = {}

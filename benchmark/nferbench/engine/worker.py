@@ -235,7 +235,9 @@ def _ended_by(error: Exception, setup: Setup, task: Stage) -> Finished:
 
 
 def _bug(error: Exception) -> Finished:
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    # Where torch was called says more than where in torch it ended.
+    place = next((each for each in reversed(frames) if "torch" not in Path(each.filename).parts), frames[-1])
     reason = f"{type(error).__name__}: {_first_line(error)} ({Path(place.filename).name}, line {place.lineno})"
     trace = "".join(traceback.format_exception(error))
     return Finished("failed", reason, trace=trace)

@@ -15,6 +15,7 @@ from nferbench.contract.fer import FERModel
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Group, NetworkRecipe, Translator
 from nferbench.contract.values import describe, digest, replaced
+from nferbench.planning.alike import likes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 LONGEST = 200  # characters of a title, which has one line of a table
@@ -68,6 +69,7 @@ def check(value: Any, reserved: Collection[str] = ()) -> None:
 def _check(value: Any) -> None:
     check_value("it", value)
     get_type_hints(type(value))  # raises where settings could not be read
+    _check_likes(value)
     if isinstance(value, Translator):
         check_translator(value)
     elif isinstance(value, FaceDataset):
@@ -143,6 +145,16 @@ def check_value(what: str, value: Any) -> None:
         raise PluginError(
             f"{what} cannot be handed to another process ({reason}); define its class in a module"
         ) from None
+
+
+def _check_likes(value: Any) -> None:
+    for field, to in likes(value).items():
+        if not isinstance(value, Translator):
+            raise PluginError(f"the field {field} is declared with LIKE, which only those of methods can be")
+        if field in ("name", "title"):
+            raise PluginError(f"the {field} is declared with LIKE; a method has its own")
+        if not isinstance(to, str) or not all(to.split(".")) or "." not in to:
+            raise PluginError(f"the field {field} is declared with LIKE {shown(to)}; a text METHOD.FIELD is due")
 
 
 def _check_count(what: str, value: object, least: int) -> None:

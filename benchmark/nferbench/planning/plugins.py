@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import pluggy
 
+from nferbench import __version__
 from nferbench.contract import hookspecs
 from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
@@ -21,6 +22,7 @@ from nferbench.contract.errors import NferbenchError, PluginError, UsageError, u
 from nferbench.contract.fer import FERModel
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Translator
+from nferbench.planning.alike import in_run
 from nferbench.planning.checks import check, shown
 from nferbench.planning.presets import row_names
 
@@ -81,6 +83,16 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Registration:
+    """Where a plugin is from, and what of it can be used."""
+
+    plugin: str  # what it is called in messages: a module, an entry point or a file
+    distribution: str  # "" where it is a file, or the package does not say
+    version: str  # of the distribution
+    names: Mapping[str, tuple[str, ...]]  # by hook that it implements
+
+
+@dataclass(frozen=True)
 class Table(Generic[T]):
     """What one hook gave, by name."""
 
@@ -116,6 +128,7 @@ class Plugins:
     detectors: Table[FaceDetector]
     failures: tuple[Failure, ...]
     files: tuple[str, ...]  # plugin files, for processes that must load them too
+    registrations: tuple[Registration, ...]  # of all plugins, those that failed too
 
 
 def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugins:
@@ -135,8 +148,10 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
     files = tuple(files)
     failures: list[Failure] = []
     sources: list[tuple[str, Callable[[], object]]] = [(name, _importer(name)) for name in BUILT_IN]
-    if installed:
-        sources += [(_owner(point), point.load) for point in entry_points(group="nferbench")]
+    distributions = dict.fromkeys(BUILT_IN, ("nferbench", __version__))
+    for point in entry_points(group="nferbench") if installed else ():
+        sources.append((_owner(point), point.load))
+        distributions.setdefault(_owner(point), _distribution(point))
     for file in files:
         if not Path(file).is_file():
             raise UsageError(f"plugin file {file} does not exist; --plugin takes the path of a Python file")
@@ -155,7 +170,12 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
         "nferbench_fer_models": lambda _: (),
         "nferbench_detectors": lambda _: DETECTOR_WORDS,
     }
-    found = {hook: _collect(managers, hook, reserved, files, failures) for hook, reserved in hooks.items()}
+    owners: dict[str, dict[str, str]] = {hook: {} for hook in hooks}
+    found = {
+        hook: _collect(managers, hook, reserved, files, owners[hook], failures) for hook, reserved in hooks.items()
+    }
+    methods = found["nferbench_translators"]
+    found["nferbench_translators"] = _led(methods, owners["nferbench_translators"], failures)
     lost = tuple(failures)
     return Plugins(
         Table("method", "nferbench methods", found["nferbench_translators"], lost),
@@ -164,6 +184,10 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
         Table("face detector", "nferbench detectors", found["nferbench_detectors"], lost),
         lost,
         tuple(file for file in dict.fromkeys(files) if file in managers),
+        tuple(
+            Registration(owner, *distributions.get(owner, ("", "")), _names(owner, managers.get(owner), found, owners))
+            for owner in dict.fromkeys(owner for owner, _ in sources)
+        ),
     )
 
 
@@ -201,6 +225,14 @@ def _owner(point: EntryPoint) -> str:
         return point.name
 
 
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    """The package of an installed plugin and its version, "" where its metadata do not say."""
+    try:
+        return (point.dist.name or "", point.dist.version or "") if point.dist else ("", "")
+    except Exception:
+        return "", ""
+
+
 def _loaded(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
     """A plugin in a manager of its own, so that what it does wrong is never told of another.
 
@@ -220,11 +252,11 @@ def _collect(
     hook: str,
     reserved: Callable[[str], Collection[str]],
     files: Collection[str],
+    owners: dict[str, str],
     failures: list[Failure],
 ) -> dict[str, Any]:
-    """What all plugins return from a hook, by name, as far as it keeps the contract."""
+    """What all plugins return from a hook, by name, as far as it keeps the contract; `owners` gets whose each is."""
     items: dict[str, Any] = {}
-    owners: dict[str, str] = {}
     for owner, manager in managers.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             try:
@@ -251,6 +283,35 @@ def _collect(
                 )
                 if first not in BUILT_IN or owner in files:  # whose it is cannot be told
                     items.pop(name, None)
+    return items
+
+
+def _names(
+    owner: str,
+    manager: pluggy.PluginManager | None,
+    found: Mapping[str, Collection[str]],
+    owners: Mapping[str, Mapping[str, str]],
+) -> dict[str, tuple[str, ...]]:
+    """What one plugin gave by each hook that it implements; nothing of one that did not load."""
+    return {
+        hook: tuple(name for name in names if owners[hook][name] == owner)
+        for hook, names in found.items()
+        if manager is not None and getattr(manager.hook, hook).get_hookimpls()
+    }
+
+
+def _led(
+    methods: Mapping[str, Translator], owners: Mapping[str, str], failures: list[Failure]
+) -> dict[str, Translator]:
+    """The methods whose fields lead somewhere where they follow those of others."""
+    items: dict[str, Translator] = {}
+    for name, method in methods.items():
+        try:
+            in_run(name, methods, {})
+        except Exception as error:  # whatever a plugin raises when its fields are set
+            failures.append(Failure(owners[name], f"nferbench_translators: {_reason(error)}", whole=False))
+        else:
+            items[name] = method
     return items
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 
-LIKE = "like"  # {like: METHOD.FIELD} in a row stands for what that method has there at the preset
+from nferbench.contract.values import LIKE
 
 
 def leaves(value: object, prefix: str, *, labels: bool = True) -> Iterator[str]:
@@ -42,7 +42,16 @@ def reaches(path: str, others: Collection[str]) -> bool:
     >>> reaches("methods.m.net", ["methods.m.net.lr"]), reaches("methods.m.net", ["methods.m.network"])
     (True, False)
     """
-    return any(f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.") for other in others)
+    return any(within(path, other) or within(other, path) for other in others)
+
+
+def within(path: str, other: str) -> bool:
+    """Whether a path is another one, or lies below it.
+
+    >>> within("methods.m.net.lr", "methods.m.net"), within("methods.m.network", "methods.m.net")
+    (True, False)
+    """
+    return f"{path}.".startswith(f"{other}.")
 
 
 def ineffective(wanted: Collection[str], used: Collection[str]) -> list[str]:

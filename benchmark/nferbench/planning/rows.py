@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -11,12 +10,13 @@ from typing import Any, Literal
 from nferbench.contract.errors import NferbenchError, PluginError, UsageError
 from nferbench.contract.printable import one_line, plain
 from nferbench.contract.translator import Translator
-from nferbench.contract.values import replaced
+from nferbench.contract.values import LIKE, replaced
+from nferbench.planning.alike import value_at
 from nferbench.planning.checks import check_name, check_text, check_translator, check_value
 from nferbench.planning.initial import with_digests
 from nferbench.planning.plugins import METHOD_WORDS, Table
 from nferbench.planning.problems import attempt
-from nferbench.planning.reach import LIKE, leaves, paths, reaches
+from nferbench.planning.reach import leaves, paths, reaches
 from nferbench.planning.studies import STUDIES, Study, Varied, placed, read_study, row_name
 
 TableName = Literal["comparison", "ablation", "study"]
@@ -116,7 +116,7 @@ def _variant(
     base = translators.get(entry["use"]) or table[entry["use"]]
     name, title = str(entry["name"]), str(entry.get("title", entry["name"]))
     where = f"{section}.{name}"
-    fields = {field: _alike(value, where, translators, table) for field, value in (entry.get("set") or {}).items()}
+    fields = {field: _alike(value, where, translators) for field, value in (entry.get("set") or {}).items()}
     changed = replaced(base, {**fields, "name": name, "title": title}, where)
     given, method = entry.get("set") or {}, f"methods.{entry['use']}"
     own = list(paths({**given, "name": name, "title": title}, method))
@@ -163,7 +163,7 @@ def _study(study: Study, translators: Mapping[str, Translator], table: Table[Tra
     except PluginError as error:
         raise UsageError(f"{where}: {error}") from None
     base = translators.get(study.use) or table[study.use]
-    fields = {field: _alike(value, where, translators, table) for field, value in study.held.items()}
+    fields = {field: _alike(value, where, translators) for field, value in study.held.items()}
     rows: list[Row] = []
     for given in study.values:
         try:
@@ -185,19 +185,14 @@ def _study(study: Study, translators: Mapping[str, Translator], table: Table[Tra
     return tuple(rows)
 
 
-def _alike(value: Any, where: str, translators: Mapping[str, Translator], table: Table[Translator]) -> Any:
+def _alike(value: Any, where: str, translators: Mapping[str, Translator]) -> Any:
     """What {like: METHOD.FIELD} stands for; any other value as it is."""
     if not _is_like(value):
         return value
-    method, *fields = str(value[LIKE]).split(".")
-    found: Any = translators.get(method) or table[method]
-    for field in fields:
-        known = [each.name for each in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
-        if field not in known:
-            hint = f"known there: {', '.join(known) or 'none'}"
-            raise UsageError(f"{where}: {LIKE}: {value[LIKE]} leads nowhere, there is no field '{field}'; {hint}")
-        found = getattr(found, field)
-    return found
+    try:
+        return value_at(str(value[LIKE]), translators)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _is_like(value: object) -> bool:

@@ -14,15 +14,16 @@ from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import UsageError
 from nferbench.contract.fer import FERModel
 from nferbench.contract.translator import Translator
-from nferbench.contract.values import replaced
+from nferbench.contract.values import flatten, replaced
 from nferbench.datasets.detected import Detected
 from nferbench.datasets.levels import Range, parsed
+from nferbench.planning.alike import followers, in_run, likes, origins
 from nferbench.planning.initial import with_digests
 from nferbench.planning.naming import Named, named, registered
 from nferbench.planning.plugins import Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
 from nferbench.planning.problems import attempt
-from nferbench.planning.reach import ineffective, leaves, paths
+from nferbench.planning.reach import ineffective, leaves, paths, within
 from nferbench.planning.rows import Row, rows_of
 
 Division = Literal["folds", "repeats"]  # as in `nferbench.faces.folds`, which needs numpy
@@ -153,11 +154,15 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         dataset, extra = Detected(dataset, detector), Detected(extra, detector)
     elif detector and dataset:
         dataset = Detected(dataset, detector)
-    translators = _configured(plugins.translators, content, "methods", settled.known_as, problems)
+    fields = _fields(plugins.translators, content, "methods", settled.known_as, problems)
+    translators, refused = _methods(plugins.translators, fields, problems)
     rows = rows_of(request.methods, content, translators, plugins.translators, problems)
+    following = followers(plugins.translators.items, fields)
+    made_of = [path for row in rows for each in row.made_of for path in origins(each, following)]
+    problems += [why for name, why in refused.items() if any(within(path, f"methods.{name}") for path in made_of)]
     sets: dict[Role, Named | None] = {"dataset": target, "extra": other}
     if not problems:
-        used = [path for row in rows for path in row.made_of]
+        used = made_of
         used += [path for each in sets.values() if each for path in each.settings()]
         used += leaves(fer, f"fer-models.{values['fer']}")
         used += leaves(detector, f"detectors.{values['detector']}") if detector else ()
@@ -191,22 +196,48 @@ def _detector(
 V = TypeVar("V", Translator, FaceDataset, FERModel, FaceDetector)
 
 
-def _configured(
+def _fields(
     table: Table[V], content: Mapping[str, Any], section: str, known_as: Sequence[str], problems: list[str]
-) -> dict[str, V]:
-    """All registered values of a kind with the settings of the preset; the nearest of a plugin's own come first."""
+) -> dict[str, Mapping[str, Any]]:
+    """What a plugin's own nearest preset, and then the run, set of all registered values of a kind, by dotted field."""
     given = content.get(section, {})
     for name in given:
         if name not in table.items:
             attempt(problems, table.__getitem__, name)
-    configured = {}
+    fields: dict[str, Mapping[str, Any]] = {}
     for name, value in table.items.items():
         presets = getattr(value, "presets", {})
         own: Mapping[str, Any] = next((presets[each] for each in known_as if each in presets), {})
-        fields = {**own, **(given.get(name) or {})}
+        fields[name] = {**dict(flatten(own)), **dict(flatten(given.get(name) or {}))}
+    return fields
+
+
+def _configured(
+    table: Table[V], content: Mapping[str, Any], section: str, known_as: Sequence[str], problems: list[str]
+) -> dict[str, V]:
+    """All registered values of a kind with the settings of the preset."""
+    configured = {}
+    for name, fields in _fields(table, content, section, known_as, problems).items():
+        value = table.items[name]
         changed = attempt(problems, replaced, value, fields, f"{section}.{name}") if fields else value
         configured[name] = changed or value
     return configured
+
+
+def _methods(
+    table: Table[Translator], fields: Mapping[str, Mapping[str, Any]], problems: list[str]
+) -> tuple[dict[str, Translator], dict[str, str]]:
+    """All methods with the settings of the preset and what they have of others; why some cannot have that, by name."""
+    methods: dict[str, Translator] = {}
+    refused: dict[str, str] = {}
+    for name, method in table.items.items():
+        told: list[str] = []
+        methods[name] = attempt(told, in_run, name, table.items, fields) or method
+        if told and likes(method):  # it may be that of a package that this run does not use
+            refused[name] = told[0]
+        else:
+            problems += told
+    return methods, refused
 
 
 def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:

@@ -120,8 +120,17 @@ def placed(study: Study, row: Translator, method: Translator) -> Varied:
         study.vary,
         value_at(row, study.vary),
         value_at(method, study.vary),
-        tuple(one_line(f"{path} = {_shown(value)}") for path, value in flatten(study.held)),
+        held(study.held),
     )
+
+
+def held(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a row sets of its method, in words: one line a field.
+
+    >>> held({"lambda_h": 0.0, "score": {"like": "sdedit.score"}})
+    ('lambda_h = 0', 'score.like = sdedit.score')
+    """
+    return tuple(one_line(f"{path} = {_shown(value)}") for path, value in flatten(fields))
 
 
 def rest(translator: Translator, field: str) -> str:

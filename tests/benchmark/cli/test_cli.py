@@ -206,7 +206,9 @@ def test_plan_says_why_a_stage_would_run(finished: Path) -> None:
 
 
 def test_faulty_plugins_cost_their_own_rows_only(tmp_path: Path) -> None:
-    names = ",".join(f"faulty-{what}" for what in ("shape", "nan", "text", "memory", "device", "kill", "raise"))
+    names = ",".join(
+        f"faulty-{what}" for what in ("shape", "nan", "text", "memory", "device", "kill", "gradient", "raise")
+    )
     text = bench(tmp_path, f"none,{names}", "--plugin", str(FAULTY), code=1)
     for part in (
         "translator 'faulty-shape' returned shape (6, 1, 32, 32) for faces of shape (6, 3, 32, 32)",
@@ -217,6 +219,7 @@ def test_faulty_plugins_cost_their_own_rows_only(tmp_path: Path) -> None:
         "the worker was replaced",
         "killed: its process ended with signal 9",
         "KeyError: 'a bug of the plugin' (faulty.py, line",
+        "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn (faulty.py, line",
         "more stages wait for these",
     ):
         assert part in text, text

@@ -77,6 +77,19 @@ def test_set_reaches_methods_data_sets_recognisers_and_sizes() -> None:
     assert (found.dataset.subjects, found.fer.epochs, found.size, found.folds) == (7, 3, 48, 2)  # type: ignore[attr-defined]
 
 
+def test_a_preset_file_changes_single_fields_of_what_a_plugin_sets_itself(tmp_path: Path) -> None:
+    (tmp_path / "sized_at_quick.py").write_text(
+        "from dataclasses import dataclass, field\nfrom nferbench import hookimpl\nfrom toy import Regression\n\n"
+        "@dataclass(frozen=True)\nclass Sized(Regression):\n    name: str = field(default='sized', compare=False)\n"
+        "    presets = {'quick': {'network': {'steps': 5}}}\n\n"
+        "@hookimpl\ndef nferbench_translators():\n    return [Sized()]\n"
+    )
+    (tmp_path / "own.yaml").write_text("base: quick\nmethods: {sized: {network: {lr: 0.5}}}\n")
+    plugins = load_plugins([str(Path(__file__).parents[2] / "plugins" / "toy.py"), str(tmp_path / "sized_at_quick.py")])
+    found: Any = resolve(Request(methods=("sized",), preset=str(tmp_path / "own.yaml")), plugins).rows[0].translator
+    assert (found.network.steps, found.network.lr) == (5, 0.5)
+
+
 def test_all_problems_are_told_together() -> None:
     text = problems(
         dataset="synthetic-hfa",
