@@ -133,15 +133,16 @@ def content_of(images: Sequence[tuple[str, str]]) -> str:
 def _named(option: str, words: Sequence[str], problems: list[str]) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for word in words:
-        name, _, folder = word.partition("=")
-        if not name or not folder:
+        name, _, typed = word.partition("=")
+        folder = Path(typed).expanduser()  # a shell expands no ~ behind an equals sign
+        if not name or not typed:
             problems.append(f"{option} {one_line(word)}: write NAME=DIR, such as {option} mine=translated")
-        elif not Path(folder).is_dir():
-            problems.append(f"{option} {one_line(word)}: {one_line(folder)} is no folder; name one that holds images")
+        elif not folder.is_dir():
+            problems.append(f"{option} {one_line(word)}: {one_line(typed)} is no folder; name one that holds images")
         elif name in named:
             problems.append(f"{option} {one_line(name)}=… is given twice; keep one")
         else:
-            named[name] = Path(folder)
+            named[name] = folder
     return named
 
 

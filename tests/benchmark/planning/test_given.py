@@ -195,7 +195,16 @@ def test_all_images_that_cannot_be_used_are_told_at_once(done: tuple[Path, Work,
 def test_what_is_asked_for_is_checked_before_anything_is_read(tmp_path: Path) -> None:
     good = [f"mine={tmp_path}"]
     assert given_rows(good, good, ()) == (Given("mine", tmp_path, tmp_path),)
-    words = ["mine", f"nir-only={tmp_path}", f"cond={tmp_path}", f"toy={tmp_path}", "a=/no where", f"x y={tmp_path}", *good, *good]
+    words = [
+        "mine",
+        f"nir-only={tmp_path}",
+        f"cond={tmp_path}",
+        f"toy={tmp_path}",
+        "a=/no where",
+        f"x y={tmp_path}",
+        *good,
+        *good,
+    ]
     with pytest.raises(UsageError) as error:
         given_rows(words, [f"b={tmp_path}"], ("toy",))
     for told in (
