@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from given import CHANGES, LPIPS, do, exported, planned, scored
+from given import do, exported, planned, scored
 from PIL import Image
 
 from nferbench.contract.errors import DataError, UsageError
@@ -239,9 +239,9 @@ def test_rows_join_the_record_and_take_no_method_its_place(done: tuple[Path, Wor
 
     renamed = replace(theirs, rows=tuple(replace(row, name="toy-regression") for row in theirs.rows[1:]))
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="'toy-regression' of record .* is a method; give the images another NAME"):
+    with pytest.raises(UsageError, match=r"'toy-regression' of record .* is a method; give the images another NAME"):
         write_record(renamed, Store(tmp_path), "nferbench score")
     method = replace(work, rows=tuple(replace(row, name="mine") for row in work.rows[1:]))
-    with pytest.raises(UsageError, match="'mine' of record .* is images by others; nferbench prune --rows mine"):
+    with pytest.raises(UsageError, match=r"'mine' of record .* is images by others; nferbench prune --rows mine"):
         write_record(method, Store(tmp_path), "nferbench run")
     assert path.read_bytes() == before
