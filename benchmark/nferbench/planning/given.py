@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, final
+from typing import final
 
 from nferbench.contract.errors import DataError, PluginError, UsageError
 from nferbench.contract.printable import one_line
 from nferbench.contract.values import digest
 from nferbench.datasets.fingerprint import contents
-from nferbench.datasets.given import image_files, read_given
+from nferbench.datasets.given import read_given
 from nferbench.faces.prepared import pairs, read_prepared, rows_of
 from nferbench.planning.checks import check_name
-from nferbench.planning.matching import match
+from nferbench.planning.given_folders import Folder, Found, Images, found_in
 from nferbench.planning.plan import GIVEN, FoldStages, RowStages, Work, ordered, recognitions
 from nferbench.planning.plugins import METHOD_WORDS
 from nferbench.planning.presets import row_names
-from nferbench.workspace.stages import GivenImages, HeldOut, PrepareFaces, ScoreTranslation
+from nferbench.workspace.stages import GivenImages, HeldOut, ScoreTranslation
 from nferbench.workspace.store import Store
 
 SHOWN = 5  # faults that an error lists
-
-Part = Literal["test", "all"]
-Images = Mapping[str, Path]  # by the ids of the faces
 
 
 @final
@@ -37,28 +33,6 @@ class Given:
     name: str
     test: Path  # folder of the translated test faces
     extra: Path | None = None  # that of the translated extra set; without it there is no recognition
-
-
-@final
-@dataclass(frozen=True)
-class _Folder:
-    """A folder of images, as it was named, and what is due in it."""
-
-    option: str  # as typed, for messages
-    path: Path
-    source: PrepareFaces
-    part: Part
-    due: Mapping[int, Sequence[str]]  # ids of the faces of each fold
-
-
-@final
-@dataclass(frozen=True)
-class _Found:
-    """The images of a folder."""
-
-    images: Mapping[int, Images]  # by fold: that of each face that is due
-    whole: bool  # whether they lie in one folder for all folds
-    unused: tuple[str, ...]  # images of no face that is due
 
 
 def given_rows(pred: Sequence[str], pred_extra: Sequence[str], methods: Collection[str]) -> tuple[Given, ...]:
@@ -111,8 +85,8 @@ def with_given(
     notes: list[str] = []
     for each in given:
         named = [_tested(each, work, folds, store), *_translated(each, work, folds, store)]
-        found = [_found(folder, work, wanted) for folder in named]
-        notes += [_note(folder, images) for folder, images in zip(named, found, strict=True) if images.unused]
+        found = [found_in(folder, work.listings[folder.source].faces, wanted) for folder in named]
+        notes += [note for folder, images in zip(named, found, strict=True) if (note := images.note(folder))]
         test, *extra = (
             _stages(each.name, folder, images, folds, store, resize)
             for folder, images in zip(named, found, strict=True)
@@ -146,13 +120,13 @@ def _named(option: str, words: Sequence[str], problems: list[str]) -> dict[str, 
     return named
 
 
-def _tested(given: Given, work: Work, folds: Mapping[int, HeldOut], store: Store) -> _Folder:
+def _tested(given: Given, work: Work, folds: Mapping[int, HeldOut], store: Store) -> Folder:
     prepared = read_prepared(store.path(work.faces))
     due = {fold: tuple(prepared.faces[row].id for row in pairs(prepared, held.test)[0]) for fold, held in folds.items()}
-    return _Folder(f"--pred {given.name}={given.test}", given.test, work.faces, "test", due)
+    return Folder(f"--pred {given.name}={given.test}", given.test, work.faces, "test", due)
 
 
-def _translated(given: Given, work: Work, folds: Mapping[int, HeldOut], store: Store) -> list[_Folder]:
+def _translated(given: Given, work: Work, folds: Mapping[int, HeldOut], store: Store) -> list[Folder]:
     """The folder of the extra set; none where none was named."""
     if given.extra is None:
         return []
@@ -162,84 +136,11 @@ def _translated(given: Given, work: Work, folds: Mapping[int, HeldOut], store: S
     prepared = read_prepared(store.path(work.extra))
     everyone = rows_of(prepared, "vis", {face.subject for face in prepared.faces})
     due = dict.fromkeys(folds, tuple(prepared.faces[row].id for row in everyone))
-    return [_Folder(option, given.extra, work.extra, "all", due)]
-
-
-def _note(folder: _Folder, found: _Found) -> str:
-    count, shown = len(found.unused), ", ".join(map(one_line, found.unused[:SHOWN]))
-    return f"{one_line(folder.option)}: {count} images are of no face that is due, such as {shown}"
-
-
-def _found(folder: _Folder, work: Work, wanted: Collection[int]) -> _Found:
-    """The images of the wanted folds, and of the others where all of them are there.
-
-    Raises:
-        DataError: one of the wanted folds lacks images, or their names are ambiguous.
-    """
-    known = [face for face in work.listings[folder.source].faces if face.modality == "vis"]
-    by_id = {face.id: face for face in known}
-
-    def matched(place: Path, files: Sequence[str], folds: Collection[int]) -> Images:
-        faces = [by_id[each] for each in dict.fromkeys(each for fold in folds for each in folder.due[fold])]
-        try:
-            return {face: place / file for face, file in match(files, faces, known).items()}
-        except DataError as error:
-            where = "" if place == folder.path else f"/{place.name}"
-            raise DataError(f"{one_line(folder.option)}{where}: {error}") from None
-
-    images: dict[int, Images] = {}
-    lying: list[Path] = []
-    divided = _fold_folders(folder, wanted)
-    for fold, place in divided.items():
-        files = image_files(place)
-        try:
-            images[fold] = matched(place, files, [fold])
-        except DataError:
-            if fold in wanted:
-                raise
-        lying += [place / file for file in files]
-    if not divided:
-        files = image_files(folder.path)
-        lying = [folder.path / file for file in files]
-        try:
-            found = matched(folder.path, files, folder.due)
-        except DataError:
-            if set(wanted) == set(folder.due):
-                raise
-            found = matched(folder.path, files, wanted)
-        images = {
-            fold: {face: found[face] for face in due}
-            for fold, due in folder.due.items()
-            if all(face in found for face in due)
-        }
-    used = {path for each in images.values() for path in each.values()}
-    unused = tuple(path.relative_to(folder.path).as_posix() for path in lying if path not in used)
-    return _Found(images, not divided, unused)
-
-
-def _fold_folders(folder: _Folder, wanted: Collection[int]) -> dict[int, Path]:
-    """The folders fold0, fold1, … by fold; none where all folds share one folder.
-
-    Raises:
-        DataError: one for a fold that there is not, none for a wanted one, or images beside them.
-    """
-    named = {path.name: path for path in sorted(folder.path.iterdir()) if re.fullmatch(r"fold\d+", path.name)}
-    named = {name: path for name, path in named.items() if path.is_dir()}
-    if not named:
-        return {}
-    known = {f"fold{fold}": fold for fold in folder.due}
-    option, rule = one_line(folder.option), "give one folder for all folds, or one for each"
-    if strange := [name for name in named if name not in known]:
-        raise DataError(f"{option}: {strange[0]} is of no fold, there are {', '.join(known)}; {rule}")
-    if missing := [f"fold{fold}" for fold in wanted if f"fold{fold}" not in named]:
-        raise DataError(f"{option}: it has {', '.join(named)}, and no {', '.join(missing)}; {rule}")
-    if beside := [file for file in image_files(folder.path) if file.partition("/")[0] not in named]:
-        raise DataError(f"{option}: {one_line(beside[0])} lies beside {', '.join(named)}; {rule}")
-    return {known[name]: path for name, path in named.items()}
+    return [Folder(option, given.extra, work.extra, "all", due)]
 
 
 def _stages(
-    name: str, folder: _Folder, found: _Found, folds: Mapping[int, HeldOut], store: Store, resize: bool
+    name: str, folder: Folder, found: Found, folds: Mapping[int, HeldOut], store: Store, resize: bool
 ) -> dict[int, GivenImages]:
     """The stage of each fold that takes its images.
 

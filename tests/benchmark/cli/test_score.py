@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from nferbench.cli.app import app
 from nferbench.contract.errors import NferbenchError, UsageError
 from nferbench.planning.records import write_record
+from nferbench.workspace.bundling import bundle
 from nferbench.workspace.store import Store
 
 
@@ -59,6 +60,9 @@ def test_a_row_stands_in_the_tables_with_the_numbers_of_the_method(finished: tup
     assert numbers["mine"] == numbers["toy-regression"] and len(numbers["mine"]) == 5
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| Images by others | mine [" in text and "images by others, SHA-256 " in text
+    members = bundle(workspace, "all").members
+    assert any(name.startswith("translations/mine-") for name in members)
+    assert not [name for name, data in members.items() if str(files).encode() in data]
 
 
 def test_a_row_without_the_extra_set_says_why_it_has_no_accuracy(finished: tuple[Path, Path], tmp_path: Path) -> None:

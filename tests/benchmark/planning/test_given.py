@@ -13,6 +13,8 @@ from given import do, exported, planned, scored
 from PIL import Image
 
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.engine.timing import build_all, time_all
+from nferbench.engine.worker import Setup
 from nferbench.planning.costs import units
 from nferbench.planning.given import Given, given_rows
 from nferbench.planning.plan import Work
@@ -171,6 +173,15 @@ def test_some_folds_need_their_own_images_alone(done: tuple[Path, Work, Given], 
     shutil.copy(file := sorted(files.test.iterdir())[0], file.with_name("p9.png"))
     (note,) = scored(work, workspace, Given("mine", files.test), only=(0,)).notes
     assert "1 images are of no face that is due, such as p9.png" in note
+
+
+def test_what_taking_images_costs_is_measured(done: tuple[Path, Work, Given]) -> None:
+    workspace, work, original = done
+    wanted = stages(scored(work, workspace, Given("mine", original.test)))
+    setup = Setup(workspace, {}, (), "cpu", 1, 30.0)
+    found = build_all(wanted, setup, {})
+    (seconds,) = time_all(wanted, setup, found)
+    assert set(seconds) == set(found.keys.values()) and all(each > 0 for each in seconds.values())
 
 
 def test_all_images_that_cannot_be_used_are_told_at_once(done: tuple[Path, Work, Given], files: Given) -> None:
