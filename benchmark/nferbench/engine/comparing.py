@@ -87,17 +87,24 @@ def _pairs(preds: Path, target: Path) -> dict[str, tuple[Path, Path]]:
 def _sizes(pairs: Mapping[str, tuple[Path, Path]]) -> dict[str, tuple[int, int]]:
     """Height and width of the images of each name."""
     sizes: dict[str, tuple[int, int]] = {}
+    faults: list[str] = []
     apart: list[str] = []
     for name, files in pairs.items():
-        (height, width), other = (read_given(file).shape[:2] for file in files)
+        try:
+            (height, width), other = (read_given(file).shape[:2] for file in files)
+        except DataError as error:
+            faults.append(str(error))
+            continue
         sizes[name] = height, width
         if (height, width) != other:
             apart.append(f"{name} ({width} x {height} and {other[1]} x {other[0]} pixels)")
+    if faults:
+        raise DataError(f"{len(faults)} of {len(pairs)} pairs cannot be used: {_listed(faults, '; ')}")
     if apart:
         raise DataError(f"{len(apart)} of {len(pairs)} pairs have two sizes: {_listed(apart)}; equal sizes are due")
     return sizes
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str], between: str = ", ") -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(one_line, names[:SHOWN])) + more
+    return between.join(map(one_line, names[:SHOWN])) + more

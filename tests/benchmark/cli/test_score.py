@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from nferbench.cli.app import app
 from nferbench.contract.errors import NferbenchError, UsageError
+from nferbench.engine.agenda import Outcome
 from nferbench.planning.records import write_record
 from nferbench.workspace.bundling import bundle
 from nferbench.workspace.store import Store
@@ -85,6 +86,27 @@ def test_what_is_refused_changes_no_record(finished: tuple[Path, Path], tmp_path
     assert "the name 'toy-regression' means" in refused("score", "--pred", f"toy-regression={files / 'test'}", *words)
     assert "there is no fold 7" in refused("score", "--pred", f"a={files / 'test'}", *words, "--fold", "7")
     assert before == [path.read_bytes() for path in (workspace / "records").iterdir()]
+
+
+def test_faces_are_prepared_before_images_are_asked_for_and_the_record_is_written_before_the_work(
+    finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[tuple[set[str], bool]] = []
+
+    def here(states: Any, setup: object, store: Store, *_: object, **__: object) -> Outcome:
+        to_do = [state.stage for state in states if state.state != "done"]
+        began.append(({stage.kind for stage in to_do}, (store.workspace / "records").exists()))
+        do(to_do, store.workspace)
+        return Outcome(tuple(to_do), {})
+
+    monkeypatch.setattr("nferbench.cli.score.work_off", here)
+    monkeypatch.setattr("nferbench.cli.score.accept_cost", lambda *_: None)
+    words = [*WORDS, "--extra", "toy-extra", "--workspace", str(tmp_path)]
+    assert "12 of 12 faces have no image" in refused("score", "--pred", f"mine={tmp_path}", *words)
+    assert began == [({"faces"}, False)] and not (tmp_path / "records").exists()
+    done = call("score", "--pred", f"mine={finished[1] / 'test'}", *words)
+    assert done.exit_code == 0 and "4 stages done, 0 not. Record: toy-quick-" in done.output, done.output
+    assert began[1:] == [({"translations", "quality"}, True)]
 
 
 @pytest.fixture

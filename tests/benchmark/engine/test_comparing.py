@@ -76,5 +76,11 @@ def test_sizes_that_differ_are_listed(tmp_path: Path) -> None:
     one = folder(folder(tmp_path / "a", 0, "x.png"), 0, "y.png", size=(9, 12))
     with pytest.raises(DataError, match=r"1 of 2 pairs have two sizes: y \(12 x 9 and 9 x 12 pixels\)"):
         compared(one, other)
+    for name in ("x.png", "y.png"):
+        (one / name).write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"2 of 2 pairs cannot be used: \S+x.png: the file is empty; \S+y.png: the file"
+    ):
+        compared(one, other)
     with pytest.raises(UsageError, match="is no folder"):
         compared(one, tmp_path / "nowhere")
