@@ -71,7 +71,7 @@ def score(
     nferbench score A B
     """
     if folders and not pred and not pred_extra:
-        given = [f"--{each.name.replace('_', '-')}" for each in fields(chosen) if _changed(chosen, each.name)]
+        given = [_option(each.name) for each in fields(chosen) if _changed(chosen, each.name)]
         given += [
             name for name, value in (("--resize", resize), ("--allow-leaks", allow_leaks), ("--log", log)) if value
         ]
@@ -149,6 +149,10 @@ def _score(
 
 def _any_extra(given: Sequence[Given]) -> bool:
     return any(each.extra is not None for each in given)
+
+
+def _option(name: str) -> str:
+    return "--set" if name == "change" else f"--{name.replace('_', '-')}"
 
 
 def _changed(chosen: RunOptions, name: str) -> bool:

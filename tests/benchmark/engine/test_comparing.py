@@ -78,9 +78,7 @@ def test_sizes_that_differ_are_listed(tmp_path: Path) -> None:
         compared(one, other)
     for name in ("x.png", "y.png"):
         (one / name).write_bytes(b"")
-    with pytest.raises(
-        DataError, match=r"2 of 2 pairs cannot be used: \S+x.png: the file is empty; \S+y.png: the file"
-    ):
+    with pytest.raises(DataError, match=r"2 of 2 pairs cannot be used: \S+x.png: the file is empty; \S+y.png"):
         compared(one, other)
     with pytest.raises(UsageError, match="is no folder"):
         compared(one, tmp_path / "nowhere")
