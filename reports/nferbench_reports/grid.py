@@ -79,8 +79,8 @@ def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "
     images = read_images(folder)
     if isinstance(faces, Missing) or isinstance(images, Missing):
         return faces.reason if isinstance(faces, Missing) else images.reason if isinstance(images, Missing) else None
-    rows = [row for row in record.rows if table in row.tables and row.group in ("gan", "diffusion")]
-    order = ("gan", "diffusion")
+    order = ("gan", "diffusion", "given")
+    rows = [row for row in record.rows if table in row.tables and row.group in order]
     rows.sort(key=lambda row: (order.index(row.group), paper.printed_position(table, row.name)))
     subjects = _test_subjects(workspace, record)
     if not subjects:

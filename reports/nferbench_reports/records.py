@@ -21,7 +21,7 @@ VERSION = 1  # of the record files that this module reads
 LARGEST = 64_000_000  # bytes of a record; one of a hundred rows on ten folds has half a million
 
 TableName = Literal["comparison", "ablation", "study"]
-Group = Literal["reference", "none", "gan", "diffusion"]
+Group = Literal["reference", "none", "gan", "diffusion", "given"]
 
 
 _AS_STORED = ConfigDict(frozen=True, extra="ignore")

@@ -238,13 +238,19 @@ def blocks(table: Table) -> list[tuple[str, list[TableRow]]]:
     """The rows in blocks that a rule parts from each other, each with its label ("" for none)."""
     if table.kind == "ablation":
         return [("", list(table.rows))]
-    labels = {"reference": "", "none": "", "gan": "GAN-based", "diffusion": "Diffusion-based"}
+    labels = {
+        "reference": "",
+        "none": "",
+        "gan": "GAN-based",
+        "diffusion": "Diffusion-based",
+        "given": "Images by others",
+    }
     return [(label, list(rows)) for label, rows in groupby(table.rows, key=lambda row: labels[row.group])]
 
 
 def _printed_order(kind: Kind, results: Sequence[Results]) -> list[Results]:
     """The paper's order; other methods follow in their group as they were run."""
-    groups = {"nir-only": 0, "none": 1, "reference": 2, "gan": 3, "diffusion": 4}
+    groups = {"nir-only": 0, "none": 1, "reference": 2, "gan": 3, "diffusion": 4, "given": 5}
 
     def place(result: Results) -> tuple[int, int]:
         row = result.row
@@ -269,6 +275,8 @@ def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_p
     outcomes, measure = _measured(results, column, record.protocol.classes)
     if not outcomes and column.metric in RECOGNITION and record.protocol.extra is None:
         return Cell(note=record.protocol.without_extra)
+    if not outcomes and column.metric in RECOGNITION and results.row.group == "given":
+        return Cell(note="no images of the extra set were given; nferbench score --pred-extra adds these numbers")
     if not outcomes:
         return None
     published = None

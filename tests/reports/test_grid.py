@@ -156,3 +156,13 @@ def test_the_ablation_has_a_grid_of_its_own_rows(workspace: Any, faces: dict[str
         assert write_grid(workspace.root, record, tmp_path / "grid.png", table) is None  # type: ignore[arg-type]
         shown = colours(np.asarray(Image.open(tmp_path / "grid.png")), 3)
         assert {row[1][0] for row in shown} == {colour}
+
+
+def test_images_by_others_stand_behind_the_methods(workspace: Any, faces: dict[str, str], tmp_path: Path) -> None:
+    rows = [
+        workspace.row("mine", "given", translation=[translation(workspace, "m", 50, 3)]),
+        workspace.row("sr3", "diffusion", translation=[translation(workspace, "s", 200, 1)]),
+    ]
+    workspace.record(rows, faces=faces)
+    first = colours(drawn(workspace, tmp_path / "grid.png"), 4)[0]
+    assert [colour[0] for colour in first[1:3]] == [200, 50]

@@ -9,7 +9,7 @@ import pytest
 
 from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
-from nferbench_reports.tables import LONG_COLUMNS, Cell, Convention, Table, ablation, comparison, long_frame
+from nferbench_reports.tables import LONG_COLUMNS, Cell, Convention, Table, ablation, blocks, comparison, long_frame
 
 # Fold 0: 3 of 4 right; fold 1: 1 of 2. Pooled: anger 2 of 3, fear 1 of 2, happiness 1 of 1.
 FOLDS = (("aabb", "aa ff hh af"), ("cc", "aa fh"))
@@ -356,3 +356,15 @@ def test_recognition_without_an_extra_set_is_a_dash_with_its_reason(workspace: A
         assert cell(table, "m", metric).pooled is None and cell(table, "m", metric).note == (why or "no extra set")
     assert cells(table, "nir-only")["lpips"] is None and cell(table, "nir-only", "accuracy").note == ""
     assert list(table.footnotes()) == [why or "no extra set"]
+
+
+def test_images_by_others_come_last_and_say_why_they_have_no_accuracy(workspace: Any) -> None:
+    scores = workspace.quality("q", "a", [(0.2, 10, 0.5, 52, 0.9)])
+    workspace.record([workspace.row("mine", "given", quality=[scores, scores]), recognised(workspace, "m")])
+    table = compared(workspace)
+    assert [(label, [row.name for row in rows]) for label, rows in blocks(table)] == [
+        ("GAN-based", ["m"]),
+        ("Images by others", ["mine"]),
+    ]
+    assert "nferbench score --pred-extra" in cell(table, "mine", "accuracy").note
+    assert cell(table, "mine", "psnr").pooled == 10

@@ -22,6 +22,7 @@ from nferbench.cli.pretrain import pretrain
 from nferbench.cli.prune import prune
 from nferbench.cli.report import report
 from nferbench.cli.run import run
+from nferbench.cli.score import score
 from nferbench.cli.status import status
 from nferbench.cli.verify import verify
 from nferbench.cli.weights import weights
@@ -39,7 +40,8 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors, lists.plugins)
-for command in (run, plan, report, pretrain, diagnose, *listing, status, merge, prune, bundle, verify, doctor):
+caring = (status, merge, prune, bundle, verify, doctor)
+for command in (run, score, plan, report, pretrain, diagnose, *listing, *caring):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

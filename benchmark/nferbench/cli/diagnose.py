@@ -91,9 +91,10 @@ def _fold(text: str) -> int:
 
 def _tell(work: Work, store: Store, out: Path) -> None:
     """Write the diagnosis, and show of each method its pushes and where an energy outweighs the score."""
+    from nferbench.workspace.stages import Translate
     from nferbench_reports import Translated, write_diagnosis
 
-    rows = [(row, cell.translation) for row in work.rows for cell in row.folds if cell.translation is not None]
+    rows = [(row, stage) for row in work.rows for cell in row.folds if isinstance(stage := cell.translation, Translate)]
     translated = [Translated(row.name, row.title, whole(stage, store).path) for row, stage in rows]
     written = write_diagnosis(whole(work.faces, store).path, translated, out)
     for row, stage in rows:

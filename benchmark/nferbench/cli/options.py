@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -82,12 +82,18 @@ class RunOptions:
     deterministic: Deterministic = False
 
 
-def taking_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `RunOptions` in front of its own; it gets them as its first argument."""
+def taking_run_options(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """Give a command the options of `RunOptions` in front of its own; it gets them as its first argument.
+
+    Args:
+        command: the command.
+        without: options that it has no use for; they keep their defaults.
+    """
     hints = get_type_hints(RunOptions, include_extras=True)
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
         for name, default in vars(RunOptions()).items()
+        if name not in without
     ]
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 

@@ -36,7 +36,7 @@ def planned(
     from nferbench.planning.settings import Request, resolve
     from nferbench.planning.status import statuses
 
-    only = _numbers(chosen.fold)
+    only = folds_named(chosen.fold)
     plugins = tell_failures(load_plugins(chosen.plugin))
     request = Request(
         chosen.dataset,
@@ -112,7 +112,7 @@ def _items(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def folds_named(text: str) -> tuple[int, ...]:
     """The folds that --fold names.
 
     Raises:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -43,17 +44,21 @@ def fingerprint(listing: Listing, root: Path | None, cache: Path | None, *, sequ
         DataError: a file of the listing is not there.
     """
     files = sorted({file for face in listing.faces for file in face.files})
-    contents = _contents(files, root, cache)
+    known = contents(files, root, cache)
     digest = hashlib.sha256(f"{_FORMAT} {listing.landmarks}\n".encode())
     for face in sorted(listing.faces, key=lambda face: face.id):
         fields = {name: value for name, value in asdict(face).items() if sequences or name != "sequence"}
-        record = [fields, [contents[file] for file in face.files]]
+        record = [fields, [known[file] for file in face.files]]
         digest.update(json.dumps(record, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
 
 
-def _contents(files: list[str], root: Path | None, cache: Path | None) -> dict[str, str]:
-    """The SHA-256 of each file, taken from the cache where its state has not changed."""
+def contents(files: Sequence[str], root: Path | None, cache: Path | None) -> dict[str, str]:
+    """The SHA-256 of each file, taken from the cache where its state has not changed; "" where it is unreadable.
+
+    Raises:
+        DataError: a file is not there.
+    """
     if not files:
         return {}
     if root is None:

@@ -65,6 +65,28 @@ def read_image(path: Path, levels: Range = FULL) -> NDArray[np.uint8]:
         return _rgb(image) if deep is None else _scaled(deep, levels)
 
 
+def read_plain_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file that leaves nothing to choose, upright, as 8-bit RGB; grey is replicated.
+
+    Returns:
+        (h, w, 3), uint8, contiguous.
+
+    Raises:
+        DataError: as `read_image`; or it has more than 8 bits, a pixel that is not opaque, or several pages.
+    """
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        if (pages := getattr(image, "n_frames", 1)) > 1:
+            raise DataError(f"{path}: {pages} pages; save the one that is meant by itself")
+        if _is_deep(image, path):
+            raise DataError(f"{path}: more than 8 bits; save it with 8, on the scale of the others")
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            raise DataError(f"{path}: transparent pixels; save it without transparency")
+        return _rgb(image)
+
+
 def values_of(path: Path) -> Values | None:
     """What values a file holds that has more than 8 bits; None for any other, which is not decoded.
 
@@ -138,6 +160,17 @@ def _named_white(image: ImageFile) -> int | None:
         return 65535  # Pillow has stretched what was named
     bits = getattr(image, "tag_v2", {}).get(258, ())  # BitsPerSample
     return 4095 if bits == (12,) else None
+
+
+def _is_deep(image: ImageFile, path: Path) -> bool:
+    """Whether an image has more than 8 bits, told by its header; Pillow may have shortened its pixels to 8."""
+    if image.mode[0] in "IF":
+        return True
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return bool(file.read(25)[24:] == b"\x10")
+    bits = getattr(image, "tag_v2", {}).get(258, (8,))  # BitsPerSample
+    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 
 
 def _deep(image: Image.Image, path: Path) -> NDArray[Any] | None:

@@ -16,7 +16,7 @@ from nferbench.contract.printable import cell, from_cell
 from nferbench.engine.context import Context
 from nferbench.faces.prepared import PreparedFaces, read_prepared
 from nferbench.workspace.entries import DESCRIPTION, Entry, read_entry, verify
-from nferbench.workspace.stages import PrepareFaces, Stage, Translate, readable
+from nferbench.workspace.stages import PrepareFaces, Stage, Translation, readable
 
 
 def entry_of(stage: Stage, context: Context) -> Entry:
@@ -51,7 +51,7 @@ def prepared_faces(stage: PrepareFaces, context: Context) -> PreparedFaces:
     return read_prepared(entry_of(stage, context).path)
 
 
-def translated_faces(stage: Translate, context: Context) -> tuple[np.ndarray, list[Face]]:
+def translated_faces(stage: Translation, context: Context) -> tuple[np.ndarray, list[Face]]:
     path = entry_of(stage, context).path
     with (path / "faces.csv").open(newline="", encoding="utf-8") as file:
         rows = ({name: from_cell(text) for name, text in row.items()} for row in csv.DictReader(file))

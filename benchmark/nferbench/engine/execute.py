@@ -13,11 +13,21 @@ from nferbench.engine.fitting import fit
 from nferbench.engine.placing import device_name
 from nferbench.engine.recognising import recognise
 from nferbench.engine.scoring import score_faces
+from nferbench.engine.taking import take_images
 from nferbench.engine.translating import translate_faces
 from nferbench.faces.prepare import BLOCKS, prepare
 from nferbench.planning.code import code_of, foreign
 from nferbench.planning.costs import cost_key
-from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, key
+from nferbench.workspace.stages import (
+    GivenImages,
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+    key,
+)
 
 
 def execute(stage: Stage, context: Context) -> bool:
@@ -90,6 +100,8 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
         return fit(stage, context)
     if isinstance(stage, Translate):
         return translate_faces(stage, context)
+    if isinstance(stage, GivenImages):
+        return take_images(stage, context)
     if isinstance(stage, ScoreTranslation):
         return score_faces(stage, context)
     if isinstance(stage, Recognise):

@@ -20,7 +20,7 @@ from nferbench.engine.placing import placed, sent
 from nferbench.engine.training import sample_order, train
 from nferbench.faces.folds import classes_of
 from nferbench.faces.prepared import rows_of
-from nferbench.workspace.stages import Recognise, Translate, readable
+from nferbench.workspace.stages import Recognise, Translation, readable
 
 
 def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _check_scores(name: str, scores: object, shape: tuple[int, int]) -> None:
 
 
 def _extra(stage: Recognise, context: Context) -> tuple[np.ndarray, Sequence[Face]]:
-    if isinstance(stage.extra, Translate):
+    if isinstance(stage.extra, Translation):
         return translated_faces(stage.extra, context)
     if stage.extra is None:
         raise ValueError("no extra set")

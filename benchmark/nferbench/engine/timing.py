@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from nferbench.engine.means import Means, given
 from nferbench.engine.placing import device_name, placed
 from nferbench.engine.scoring import pixel_scores
 from nferbench.engine.skeletons import each_tensor, skeleton
+from nferbench.engine.taking import face_of
 from nferbench.engine.translating import build
 from nferbench.engine.worker import Setup
 from nferbench.faces.crops import crop_named
@@ -33,6 +35,7 @@ from nferbench.faces.geometry import cut
 from nferbench.metrics.perceptual import load_lpips
 from nferbench.planning.costs import Preflight, cost_key
 from nferbench.workspace.stages import (
+    GivenImages,
     PrepareFaces,
     Recognise,
     ScoreTranslation,
@@ -137,6 +140,12 @@ def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float
         return _update_seconds(stage, setup, device)
     if isinstance(stage, Translate):
         return _translation_seconds(stage, setup, device)
+    if isinstance(stage, GivenImages):
+        files = [Path(file) for _, file in stage.files[:4]]
+        began = time.perf_counter()
+        for file in files:
+            face_of(file, stage.source.size)
+        return (time.perf_counter() - began) / len(files)
     if isinstance(stage, ScoreTranslation):
         return _score_seconds(stage, device)
     if isinstance(stage, Recognise):

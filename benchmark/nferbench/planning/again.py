@@ -9,7 +9,7 @@ from nferbench.contract.errors import unknown
 from nferbench.planning.code import has_changed
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
-from nferbench.workspace.stages import Stage, Translate
+from nferbench.workspace.stages import Stage, Translate, Translation
 
 
 def again(work: Work, states: Sequence[Status], names: Collection[str]) -> list[Status]:
@@ -65,8 +65,9 @@ def _named(work: Work) -> Mapping[str, Collection[Stage]]:
         for cell in row.folds:
             for recognition in cell.recognition:
                 named.setdefault(recognition.fer.name, set()).add(recognition)
-                if isinstance(recognition.extra, Translate):
+                if isinstance(recognition.extra, Translation):
                     named.setdefault(row.name, set()).add(recognition.extra)
             if cell.translation is not None:
-                named.setdefault(row.name, set()).update((cell.translation, *cell.translation.networks))
+                networks = cell.translation.networks if isinstance(cell.translation, Translate) else ()
+                named.setdefault(row.name, set()).update((cell.translation, *networks))
     return named

@@ -11,7 +11,16 @@ from nferbench.contract.translator import NetworkRecipe
 from nferbench.contract.values import describe, digest
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
-from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
+from nferbench.workspace.stages import (
+    GivenImages,
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+    Translation,
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def estimate(work: Work, states: Sequence[Status], found: Preflight) -> Estimate
             before = updates.get(stage.role, 0.0)
             timed = found.keys[stage] in found.seconds
             updates[stage.role] = before + seconds[stage] if timed and before is not None else None
-        elif isinstance(stage, PrepareFaces | Translate):
+        elif isinstance(stage, PrepareFaces | Translate | GivenImages):
             side = stage.size if isinstance(stage, PrepareFaces) else stage.source.size
             size += count * side * side * 3
     unknown = sum(found.keys[stage] not in found.seconds for stage in seconds)
@@ -81,6 +90,8 @@ def units(stage: Stage, work: Work) -> int:
         nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
         count = sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
         return count if stage.first is None else min(count, stage.first)
+    if isinstance(stage, GivenImages):
+        return len(stage.files)
     if isinstance(stage, ScoreTranslation):
         return units(stage.translation, work)
     if isinstance(stage, Recognise):
@@ -92,7 +103,7 @@ def samples(stage: Recognise, work: Work) -> int:
     """How many faces a recogniser is fitted on."""
     faces = work.listings[stage.faces].faces
     count = sum(face.modality == "nir" and face.subject not in stage.fold.test for face in faces)
-    if isinstance(stage.extra, Translate):
+    if isinstance(stage.extra, Translation):
         count += units(stage.extra, work)
     elif stage.extra is not None:
         count += sum(face.modality == stage.extra_modality for face in work.listings[stage.extra].faces)
@@ -117,6 +128,8 @@ def cost_key(stage: Stage, device: str) -> str:
         parts = [describe(stage.recipe), stage.faces.size, stage.faces.landmarks]
     elif isinstance(stage, Translate):
         parts = [describe(stage.translator), stage.source.size]
+    elif isinstance(stage, GivenImages):
+        parts = ["given", stage.source.size]
     elif isinstance(stage, ScoreTranslation):
         parts = [stage.lpips, stage.translation.source.size]
     elif isinstance(stage, Recognise):

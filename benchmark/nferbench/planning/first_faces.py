@@ -34,7 +34,7 @@ def first_faces(work: Work, fold: int, count: int) -> Work:
             "name methods of the group diffusion (nferbench methods lists all)"
         )
     stages: dict[Stage, None] = {}
-    translations = [stage for row in rows for cell in row.folds if (stage := cell.translation) is not None]
+    translations = [each for row in rows for cell in row.folds if isinstance(each := cell.translation, Translate)]
     for translation in translations:
         stages |= dict.fromkeys([translation.source, *translation.networks, translation])
     networks = [network for translation in translations for network in translation.networks]
@@ -48,4 +48,5 @@ def first_faces(work: Work, fold: int, count: int) -> Work:
 
 
 def _translation(cells: tuple[FoldStages, ...], fold: int) -> Translate | None:
-    return next((cell.translation for cell in cells if cell.fold == fold), None)
+    found = (cell.translation for cell in cells if cell.fold == fold)
+    return next((stage for stage in found if isinstance(stage, Translate)), None)

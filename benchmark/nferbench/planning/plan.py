@@ -32,9 +32,11 @@ from nferbench.workspace.stages import (
     Stage,
     TrainNetwork,
     Translate,
+    Translation,
 )
 from nferbench.workspace.store import Store
 
+GIVEN = "given"  # the group of rows whose images others made
 REFERENCES = {"nir-only": "NIR only (no extra set)", "oracle": "True NIR of the extra set (oracle)"}
 
 
@@ -43,7 +45,7 @@ class FoldStages:
     """The stages behind one cell of a row; None, or no recognition, where the row has no such number."""
 
     fold: int
-    translation: Translate | None
+    translation: Translation | None
     quality: ScoreTranslation | None
     recognition: tuple[Recognise, ...]  # equal but for their seeds
 
@@ -54,7 +56,7 @@ class RowStages:
 
     name: str
     title: str
-    group: str  # "reference", "none", "gan" or "diffusion"
+    group: str  # "reference", "none", "gan", "diffusion" or `GIVEN`
     heterogeneous: bool
     stamps: tuple[str, ...]
     tables: tuple[TableName, ...]
@@ -171,14 +173,15 @@ def plan_work(
     rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
     if extra is not None and "nir" in extra_modalities:
         rows.insert(1, _reference("oracle", settings, faces, folds, extra))
-    trainings = [need for row in rows for cell in row.folds if cell.translation for need in cell.translation.networks]
+    translations = [cell.translation for row in rows for cell in row.folds]
+    trainings = [need for each in translations if isinstance(each, Translate) for need in each.networks]
     trainings = [need for need in trainings if need.fold.index in wanted]
     return Work(
         settings=settings,
         faces=faces,
         extra=extra,
         rows=tuple(rows),
-        stages=_ordered(rows, wanted),
+        stages=ordered(rows, wanted),
         classes=classes,
         subjects=len({face.subject for face in listing.faces}),
         pairs=pairs,
@@ -242,7 +245,7 @@ def _row(
         if extra is not None:
             # Without a fitted network nothing depends on the fold: one translation of the extra set serves them all.
             translated = Translate(row.translator, networks, extra, "all", fold if networks else None, settings.seed)
-            recognition = _recognition(settings, faces, fold, translated)
+            recognition = recognitions(settings, faces, fold, translated)
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
     kind = row.translator
     told = (*kind.stamps, *initial.stamps(kind))
@@ -252,27 +255,29 @@ def _row(
 def _reference(
     name: str, settings: Settings, faces: PrepareFaces, folds: Sequence[HeldOut], extra: PrepareFaces | None
 ) -> RowStages:
-    cells = tuple(FoldStages(fold.index, None, None, _recognition(settings, faces, fold, extra)) for fold in folds)
+    cells = tuple(FoldStages(fold.index, None, None, recognitions(settings, faces, fold, extra)) for fold in folds)
     return RowStages(name, REFERENCES[name], "reference", False, (), ("comparison",), cells)
 
 
-def _recognition(
-    settings: Settings, faces: PrepareFaces, fold: HeldOut, extra: PrepareFaces | Translate | None
+def recognitions(
+    settings: Settings, faces: PrepareFaces, fold: HeldOut, extra: PrepareFaces | Translation | None
 ) -> tuple[Recognise, ...]:
+    """All trainings of the recogniser on a fold with an extra set; they differ by their seeds."""
     return tuple(
         Recognise(settings.fer, faces, fold, settings.seed, extra, repeat=repeat)
         for repeat in range(settings.fer_seeds)
     )
 
 
-def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, ...]:
-    ordered: dict[Stage, None] = {}
+def ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, ...]:
+    """All stages of these folds of some rows, each after what it needs."""
+    placed: dict[Stage, None] = {}
 
     def add(stage: Stage) -> None:
-        if stage not in ordered:
+        if stage not in placed:
             for need in stage.needs():
                 add(need)
-            ordered[stage] = None
+            placed[stage] = None
 
     for index in folds:  # fold by fold: the first results come early
         for row in rows:
@@ -280,7 +285,7 @@ def _ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, 
             for stage in (cell.translation, cell.quality, *cell.recognition):
                 if stage is not None:
                     add(stage)
-    return tuple(ordered)
+    return tuple(placed)
 
 
 def _called(settings: Settings) -> dict[Role, str]:

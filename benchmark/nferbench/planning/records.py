@@ -10,13 +10,14 @@ from typing import Any
 
 from nferbench import __version__
 from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.printable import one_line
 from nferbench.contract.values import describe, digest
-from nferbench.planning.plan import FoldStages, RowStages, Work
+from nferbench.planning.plan import GIVEN, FoldStages, RowStages, Work
 from nferbench.planning.settings import Settings
 from nferbench.planning.studies import Varied, rest
 from nferbench.workspace.files import file_name, read_json, write_json
 from nferbench.workspace.locks import turn
-from nferbench.workspace.stages import Stage, key
+from nferbench.workspace.stages import Stage, Translate, key
 from nferbench.workspace.store import Store
 
 
@@ -34,7 +35,8 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         The name of the record under <workspace>/records/.
 
     Raises:
-        UsageError: something else than a file or a folder is in its place.
+        UsageError: something else than a file or a folder is in its place; a row of a method would take the place of
+            images by others, or they its place.
         HeldError: another run that does not move on is changing it.
     """
     settings = work.settings
@@ -81,7 +83,9 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with turn(store.workspace / "locks" / f"record-{name}", f"record {name}"):
-            kept = [row for row in _earlier(path) if row["name"] not in mine]
+            earlier = _earlier(path)
+            _check_names(rows, earlier, name)
+            kept = [row for row in earlier if row["name"] not in mine]
             write_json(path, {**record, "rows": [*rows, *kept]})
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise UsageError(
@@ -105,6 +109,18 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict) and "name" in row] if isinstance(rows, list) else []
 
 
+def _check_names(rows: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]], record: str) -> None:
+    given = {row["name"]: row["group"] == GIVEN for row in rows}
+    for row in earlier:
+        name, was_given = row["name"], row.get("group") == GIVEN
+        if given.get(name, was_given) != was_given:
+            told = "images by others" if was_given else "a method"
+            raise UsageError(
+                f"row '{one_line(str(name))}' of record {record} is {told}; "
+                + (f"nferbench prune --rows {name} removes it" if was_given else "give the images another NAME")
+            )
+
+
 def _row(row: RowStages, store: Store, stamps: Sequence[str]) -> dict[str, Any]:
     return {
         "name": row.name,
@@ -119,7 +135,8 @@ def _row(row: RowStages, store: Store, stamps: Sequence[str]) -> dict[str, Any]:
 
 
 def _place(row: RowStages, varied: Varied) -> dict[str, Any]:
-    (rests,) = {rest(cell.translation.translator, varied.field) for cell in row.folds if cell.translation}
+    translations = [cell.translation for cell in row.folds]
+    (rests,) = {rest(each.translator, varied.field) for each in translations if isinstance(each, Translate)}
     return {**asdict(varied), "rest": rests}
 
 

@@ -149,12 +149,39 @@ class Translate(Stage):
 
 @final
 @dataclass(frozen=True)
+class GivenImages(Stage):
+    """Take images that others translated, and store them as a translation of the same faces would be."""
+
+    kind: ClassVar[str] = "translations"
+
+    name: str = dataclasses.field(compare=False)  # of the row
+    # The id of each face, as they are stored, and the file that holds its image. Where that lies decides nothing.
+    files: tuple[tuple[str, str], ...] = dataclasses.field(compare=False)
+    content: str  # fingerprint of the ids and of what their files hold
+    scaled: bool  # whether images of another side were scaled to that of the faces
+    source: PrepareFaces
+    part: Literal["test", "all"]
+    fold: HeldOut | None  # None where one set of images serves all folds
+
+    def needs(self) -> tuple[Stage, ...]:
+        return (self.source,)
+
+    def label(self) -> str:
+        fold = "" if self.fold is None else f"-fold{self.fold.index}"
+        return f"{self.name}-{self.source.dataset.name}-{self.part}{fold}"
+
+
+Translation = Translate | GivenImages
+
+
+@final
+@dataclass(frozen=True)
 class ScoreTranslation(Stage):
     """Compare translated test faces with their real NIR partners: LPIPS, PSNR, SSIM per image."""
 
     kind: ClassVar[str] = "quality"
 
-    translation: Translate
+    translation: Translation
     lpips: str  # identity of the LPIPS weights, or why there are none
 
     def needs(self) -> tuple[Stage, ...]:
@@ -175,14 +202,14 @@ class Recognise(Stage):
     faces: PrepareFaces
     fold: HeldOut
     seed: int
-    extra: PrepareFaces | Translate | None  # None: NIR only
+    extra: PrepareFaces | Translation | None  # None: NIR only
     extra_modality: Modality = "nir"  # which faces of a prepared extra set; the oracle reads its NIR
     repeat: int = dataclasses.field(default=0, metadata={LATER: True})  # which of several trainings that differ by seed
 
     def needs(self) -> tuple[Stage, ...]:
         if self.extra is None:
             return (self.faces,)
-        source = (self.extra.source,) if isinstance(self.extra, Translate) else ()
+        source = (self.extra.source,) if isinstance(self.extra, Translation) else ()
         return (self.faces, self.extra, *source)
 
     def label(self) -> str:
@@ -190,6 +217,8 @@ class Recognise(Stage):
             training = "nir-only"
         elif isinstance(self.extra, Translate):
             training = self.extra.translator.name
+        elif isinstance(self.extra, GivenImages):
+            training = self.extra.name
         else:
             training = "oracle"
         repeat = f"-seed{self.repeat}" if self.repeat else ""

@@ -28,6 +28,9 @@ def test_run_plan_and_diagnose_take_the_same_options_and_their_own() -> None:
     assert options("run") == [*shared, "timeout", "allow_leaks", "no_wait", "log", *ENGINE, "yes"]
     assert options("plan") == [*shared, "splits", "on", "as_json"]
     assert options("diagnose") == [*shared, "names", "faces", "out", "log", "yes"]
+    mine = [name for name in shared if name not in ("methods", "again", "batch", "piece")]
+    own = ["folders", "pred", "pred_extra", "resize", "allow_leaks", "out", "as_json", "log", "yes"]
+    assert options("score") == [*mine, *own]
 
 
 def test_a_command_gets_what_was_typed_and_defaults_for_the_rest() -> None:
