@@ -37,7 +37,7 @@ def test_every_deviation_has_its_row() -> None:
 def test_every_hook_has_a_section_with_its_signature() -> None:
     text = (DOCS / "plugins.md").read_text("utf-8")
     hooks = [value for name, value in vars(hookspecs).items() if name.startswith("nferbench_")]
-    assert len(hooks) == 4
+    assert len(hooks) == 5
     for hook in hooks:
         returns = inspect.signature(hook).return_annotation
         assert f"## {hook.__name__}() -> {returns}\n" in text
@@ -69,7 +69,7 @@ def test_the_example_trains_and_translates(tmp_path: Path) -> None:
 def test_the_readme_lists_every_method_command_and_data_set() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     plugins = load_plugins(installed=False)
-    for name in (*plugins.translators, *plugins.datasets, *plugins.fer_models):
+    for name in (*plugins.translators, *plugins.datasets, *plugins.fer_models, *plugins.metrics):
         assert f"`{name}`" in text, name
     tree = [("nferbench", typer.main.get_command(app))]
     commands = []
@@ -78,7 +78,7 @@ def test_the_readme_lists_every_method_command_and_data_set() -> None:
         inner = getattr(command, "commands", {})
         tree += [(f"{words} {name}", each) for name, each in inner.items()]
         commands += [] if inner else [words]
-    assert len(commands) == 18
+    assert len(commands) == 19
     for name in commands:
         assert name in text, name
 

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from nferbench.metrics.classification import accuracy, confusion_matrix, macro_f1, over_folds
 from nferbench_reports import paper
-from nferbench_reports.records import Group, Protocol, Record, Row
+from nferbench_reports.records import RECOGNITION, Group, Metric, Protocol, Record, Row
 from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results
 
 Kind = Literal["comparison", "ablation"]
 Convention = Literal["standard", "paper"]
 Measure = Callable[[pd.DataFrame], float]
 
-RECOGNITION = ("accuracy", "macro_f1")
 LONG_COLUMNS = ("table", "dataset", "group", "method", "metric", "convention", "pooled", "mean", "std", "folds")
 
 
@@ -133,7 +132,7 @@ def comparison(
 ) -> Table:
     """Table 1 or 2: all methods on one dataset, recognition and image quality; `remarks` come below its own."""
     protocol = record.protocol
-    columns = comparison_columns(protocol, convention)
+    columns = comparison_columns(protocol, convention, record.metrics())
     rows = [
         _row(
             result.row,
@@ -142,7 +141,7 @@ def comparison(
         )
         for result in _printed_order("comparison", [one for one in results if "comparison" in one.row.tables])
     ]
-    said = [_convention_remark(convention)]
+    said = [_convention_remark(convention), *_metric_remarks(record.metrics(), results)]
     known = protocol.dataset in paper.DATASETS
     if beside_paper and not known:
         said.append("The paper has no numbers on this data set.")
@@ -155,14 +154,22 @@ def comparison(
     return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, (*said, *remarks))
 
 
-def comparison_columns(protocol: Protocol, convention: Convention) -> tuple[Column, ...]:
-    """The metrics of Table 1 or 2: recognition and image quality."""
+def comparison_columns(
+    protocol: Protocol, convention: Convention, metrics: Sequence[Metric] = ()
+) -> tuple[Column, ...]:
+    """The metrics of Table 1 or 2, recognition and image quality, and after them those that were added."""
     return (
         *_recognition_columns(protocol.dataset, "Performance"),
         Column(protocol.dataset, "Image quality", "lpips", "LPIPS ↓", 4, min),
         Column(protocol.dataset, "Image quality", "psnr", "PSNR ↑", 2, max, convention),
         Column(protocol.dataset, "Image quality", "ssim", "SSIM ↑", 4, max, convention),
+        *(_column(protocol.dataset, metric) for metric in metrics),
     )
+
+
+def _column(dataset: str, metric: Metric) -> Column:
+    arrow, best = ("↑", max) if metric.better == "higher" else ("↓", min)
+    return Column(dataset, "Image quality", metric.name, f"{metric.title} {arrow}", metric.decimals, best)
 
 
 def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[Cell | None, ...]:
@@ -335,6 +342,24 @@ def _convention_remark(convention: Convention) -> str:
             "not comparable with other work."
         )
     return "PSNR and SSIM: 'standard' convention, at the true range of the images, as scikit-image has it."
+
+
+def _metric_remarks(metrics: Sequence[Metric], results: Sequence[Results]) -> list[str]:
+    """What must be known of columns that were added, and how many faces stand behind none of their numbers."""
+    said = []
+    for metric in metrics:
+        frames = [
+            frame
+            for one in results
+            for frame in one.scores.get(metric.name, {}).values()
+            if not isinstance(frame, Missing)
+        ]
+        seen = {name for frame in frames for name in frame["id"]}
+        absent = {name for frame in frames for name in frame["id"][frame[metric.name].isna()]}
+        without = f"{len(absent)} of {len(seen)} faces are left out in all rows: {metric.lacking}" if absent else ""
+        if told := "; ".join(part for part in (metric.note, without) if part):
+            said.append(f"{metric.title}: {told}.")
+    return said
 
 
 def _letters(i: int) -> str:

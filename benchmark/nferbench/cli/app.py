@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data, name="data")
-listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
+listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors, lists.metrics)
 for command in (run, plan, report, pretrain, diagnose, *listing, status, merge, prune, bundle, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)
 

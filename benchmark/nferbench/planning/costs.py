@@ -11,7 +11,15 @@ from nferbench.contract.translator import NetworkRecipe
 from nferbench.contract.values import describe, digest
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
-from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
+from nferbench.workspace.stages import (
+    MeasureTranslation,
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def units(stage: Stage, work: Work) -> int:
         nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
         count = sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
         return count if stage.first is None else min(count, stage.first)
-    if isinstance(stage, ScoreTranslation):
+    if isinstance(stage, ScoreTranslation | MeasureTranslation):
         return units(stage.translation, work)
     if isinstance(stage, Recognise):
         return stage.fer.updates(samples(stage, work))
@@ -119,6 +127,8 @@ def cost_key(stage: Stage, device: str) -> str:
         parts = [describe(stage.translator), stage.source.size]
     elif isinstance(stage, ScoreTranslation):
         parts = [stage.lpips, stage.translation.source.size]
+    elif isinstance(stage, MeasureTranslation):
+        parts = [describe(stage.metric), stage.translation.source.size]
     elif isinstance(stage, Recognise):
         parts = [describe(stage.fer), stage.faces.size]
     else:
