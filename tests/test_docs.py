@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 import yaml
 
@@ -50,6 +51,18 @@ def test_the_worked_example_is_a_plugin_that_loads(tmp_path: Path) -> None:
     plugins = load_plugins([str(file)])
     assert plugins.failures == ()
     assert plugins.translators["unet-l1"].title == "U-Net, L1"
+
+
+def test_the_example_of_a_metric_loads_and_measures(tmp_path: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", (DOCS / "plugins.md").read_text("utf-8"), re.DOTALL)[1]
+    file = tmp_path / "edge_gap.py"
+    file.write_text(code)
+    plugins = load_plugins([str(file)])
+    assert plugins.failures == ()
+    metric = plugins.metrics["edge-gap"]
+    assert isinstance(metric, nferbench.ImageMetric)
+    flat, ramp = torch.zeros(2, 3, 8, 8), torch.linspace(-0.7, 0.7, 8).expand(2, 3, 8, 8)
+    assert metric.load(torch.device("cpu"))(ramp, flat).tolist() == pytest.approx([0.2, 0.2])
 
 
 def test_the_example_trains_and_translates(tmp_path: Path) -> None:

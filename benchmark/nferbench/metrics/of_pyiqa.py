@@ -8,15 +8,13 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, final
 
-from nferbench.contract.errors import NferbenchError, PluginError, UsageError, unknown
+from nferbench.contract.errors import UsageError, unknown
 from nferbench.contract.hookspecs import hookimpl
 from nferbench.contract.metric import Better, ImageMetric, Measure, MetricLibrary
-from nferbench.contract.printable import one_line
-from nferbench.metrics.offline import without_network
+from nferbench.metrics.libraries import built, each, tried
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 MODES = {"FR": True, "NR": False}  # what pyiqa says of a metric: whether it compares with a real image
 OF_SETS = ("fid", "fid_dinov2", "fid_mmd", "inception_score")  # said to be such, and compare folders
@@ -45,26 +43,12 @@ class OfPyiqa(ImageMetric):
         return f"{self.metric} of pyiqa {self.release}, on faces in 0 to 1"
 
     def ready(self) -> None:
-        _built(self.metric, "cpu")
-
-    def load(self, device: torch.device) -> Measure:
         import torch
 
-        network = _built(self.metric, device)
+        tried(self.load(torch.device("cpu")), self.reference)
 
-        def measure(*faces: Tensor) -> Tensor:
-            fed = [(each.to(device) + 1) / 2 for each in faces]
-            values = []
-            with without_network(self.name):
-                for images in zip(*fed, strict=True):
-                    value = torch.as_tensor(network(*(image[None] for image in images)))
-                    if value.numel() != 1:
-                        came = tuple(value.shape)
-                        raise PluginError(f"metric '{self.name}' gives shape {came} for a face; one number is due")
-                    values.append(float(value))
-            return torch.tensor(values, dtype=torch.float64)
-
-        return measure
+    def load(self, device: torch.device) -> Measure:
+        return each(self.name, built(self.name, lambda: _created(self.metric, device)), device)
 
 
 @final
@@ -89,31 +73,22 @@ class Pyiqa(MetricLibrary):
 
 def _said(name: str) -> Mapping[str, Any]:
     """What pyiqa says of a metric."""
-    with without_network(f"pyiqa:{name}"):
-        from pyiqa.default_model_configs import DEFAULT_CONFIGS
-
-    if name not in DEFAULT_CONFIGS:
-        raise unknown("metric of pyiqa", name, sorted(DEFAULT_CONFIGS), "pyiqa -ls")
-    said: Mapping[str, Any] = DEFAULT_CONFIGS[name]
-    return said
+    known: Mapping[str, Mapping[str, Any]] = built(f"pyiqa:{name}", _configs)
+    if name not in known:
+        raise unknown("metric of pyiqa", name, sorted(known), "pyiqa -ls")
+    return known[name]
 
 
-def _built(name: str, device: torch.device | str) -> Any:
-    """A metric of pyiqa on a device.
+def _configs() -> Any:
+    from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
-    Raises:
-        UsageError: it cannot be made of what is on this machine.
-    """
-    with without_network(f"pyiqa:{name}"):
-        try:
-            import pyiqa
+    return DEFAULT_CONFIGS
 
-            return pyiqa.create_metric(name, device=device)
-        except NferbenchError:
-            raise
-        except Exception as error:  # whatever a library raises
-            reason = one_line(f"{type(error).__name__}: {error}")
-            raise UsageError(f"pyiqa:{name} cannot be made ({reason}); choose another") from None
+
+def _created(name: str, device: torch.device) -> Any:
+    import pyiqa
+
+    return pyiqa.create_metric(name, device=device)
 
 
 @hookimpl

@@ -8,17 +8,15 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, final
 
-from nferbench.contract.errors import NferbenchError, PluginError, UsageError, unknown
+from nferbench.contract.errors import UsageError, unknown
 from nferbench.contract.hookspecs import hookimpl
 from nferbench.contract.metric import Better, ImageMetric, Measure, MetricLibrary
-from nferbench.contract.printable import one_line
-from nferbench.metrics.offline import without_network
+from nferbench.metrics.libraries import built, each, tried
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-RANGE = {"data_range": 1.0, "normalize": True}  # what a class that asks is told: faces are in [0, 1]
 SECOND = ("target", "img2")  # how torchmetrics calls the real image
 
 
@@ -45,24 +43,19 @@ class OfTorchmetrics(ImageMetric):
         return f"{self.metric} of torchmetrics {self.release}, on faces in 0 to 1"
 
     def ready(self) -> None:
-        _built(self.metric)
-
-    def load(self, device: torch.device) -> Measure:
         import torch
 
-        network = _built(self.metric).to(device)
+        tried(self.load(torch.device("cpu")), self.reference)
 
-        def measure(*faces: Tensor) -> Tensor:
-            fed = [(each.to(device) + 1) / 2 for each in faces]
-            values = []
-            with without_network(self.name):
-                for images in zip(*fed, strict=True):
-                    network.reset()
-                    network.update(*(image[None] for image in images))
-                    values.append(_number(self.name, network.compute()))
-            return torch.tensor(values, dtype=torch.float64)
+    def load(self, device: torch.device) -> Measure:
+        network = built(self.name, lambda: _class(self.metric)(**_range(_class(self.metric)))).to(device)
 
-        return measure
+        def ask(*images: Tensor) -> Any:
+            network.reset()
+            network.update(*images)
+            return network.compute()
+
+        return each(self.name, ask, device)
 
 
 @final
@@ -108,31 +101,13 @@ def _images(metric: Any) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def _built(name: str) -> Any:
-    """A metric of torchmetrics.
-
-    Raises:
-        UsageError: it cannot be made of what is on this machine.
-    """
-    made = _class(name)
+def _range(made: Any) -> dict[str, Any]:
+    """What a class that asks for the range of its images is told: [0, 1]."""
     asked = inspect.signature(made.__init__).parameters
-    with without_network(f"torchmetrics:{name}"):
-        try:
-            return made(**{word: value for word, value in RANGE.items() if word in asked})
-        except NferbenchError:
-            raise
-        except Exception as error:  # whatever a library raises
-            reason = one_line(f"{type(error).__name__}: {error}")
-            raise UsageError(f"torchmetrics:{name} cannot be made ({reason}); choose another") from None
-
-
-def _number(name: str, value: Any) -> float:
-    import torch
-
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        came = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
-        raise PluginError(f"metric '{name}' gives {came} for a face; one number is due")
-    return float(value)
+    told: dict[str, Any] = {"data_range": 1.0} if "data_range" in asked else {}
+    if "normalize" in asked and isinstance(asked["normalize"].default, bool):  # elsewhere it is something else
+        told["normalize"] = True
+    return told
 
 
 @hookimpl

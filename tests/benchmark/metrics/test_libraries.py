@@ -38,7 +38,7 @@ class Spread(nn.Module):
         self.seen: list[Tensor] = []
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        assert self.data_range == 1.0 and preds.shape == (1, 3, 16, 16) and 0 <= preds.min() <= preds.max() <= 1
+        assert self.data_range == 1.0 and preds.shape[:2] == (1, 3) and 0 <= preds.min() <= preds.max() <= 1
         self.seen.append((preds - target).abs().mean())
 
     def compute(self) -> Tensor:
@@ -66,12 +66,40 @@ class Loading(Spread):
         urllib.request.urlopen("http://127.0.0.1:9/weights.pth", timeout=1)
 
 
+class Scaled(Spread):
+    """Takes [-1, 1] unless it is told otherwise."""
+
+    def __init__(self, normalize: bool = False) -> None:
+        assert normalize
+        super().__init__(data_range=1.0)
+
+
+class Named(Spread):
+    """Calls something else by that name."""
+
+    def __init__(self, data_range: float | None = None, normalize: str | None = None) -> None:
+        assert normalize is None
+        super().__init__(data_range=data_range)
+
+
+class Grey(Spread):
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        raise ValueError("expects\ngrey images")
+
+
+class Wide(Spread):
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        if preds.shape[-1] < 160:
+            raise ValueError("height must be larger than 160")
+        self.seen.append(preds.mean())
+
+
 class Whole(Spread):
     def compute(self) -> Tensor:
         return torch.zeros(2, 2)
 
 
-CLASSES = (Spread, Alone, OfSets, Undirected, Loading, Whole)
+CLASSES = (Spread, Alone, OfSets, Undirected, Loading, Scaled, Named, Grey, Wide, Whole)
 
 
 @pytest.fixture
@@ -104,6 +132,12 @@ def test_a_class_measures_each_face_by_itself_in_0_to_1(stand_in: Torchmetrics) 
     assert measure(translated[2:], real[2:]).tolist() == measure(translated, real).tolist()[2:]
 
 
+def test_a_class_is_told_the_range_in_its_own_words(stand_in: Torchmetrics) -> None:
+    due = stand_in.metric("Spread").load(CPU)(faces(0), faces(1)).tolist()
+    for name in ("Scaled", "Named"):
+        assert stand_in.metric(name).load(CPU)(faces(0), faces(1)).tolist() == due
+
+
 def test_a_class_that_looks_at_one_image_needs_no_real_face(stand_in: Torchmetrics) -> None:
     metric = stand_in.metric("Alone")
     assert (metric.better, metric.reference) == ("higher", False)
@@ -131,6 +165,20 @@ def test_weights_are_not_downloaded(stand_in: Torchmetrics) -> None:
 def test_an_answer_that_is_no_number_is_refused(stand_in: Torchmetrics) -> None:
     with pytest.raises(PluginError, match="'torchmetrics:Whole' gives shape"):
         stand_in.metric("Whole").load(CPU)(faces(0), faces(1))
+
+
+def test_a_metric_that_measures_no_face_is_known_before_all_work(stand_in: Torchmetrics) -> None:
+    for name in ("Spread", "Alone", "Wide"):
+        stand_in.metric(name).ready()
+    with pytest.raises(UsageError, match=r"'torchmetrics:Grey' cannot measure .* \(ValueError: expects grey images\)"):
+        stand_in.metric("Grey").ready()
+    with pytest.raises(PluginError, match="'torchmetrics:Whole' gives shape"):
+        stand_in.metric("Whole").ready()
+
+
+def test_faces_that_are_too_small_are_told_with_the_metric(stand_in: Torchmetrics) -> None:
+    with pytest.raises(UsageError, match=r"metric 'torchmetrics:Wide' cannot measure faces of 16x16 pixels \(ValueErr"):
+        stand_in.metric("Wide").load(CPU)(faces(0), faces(1))
 
 
 def test_another_release_is_another_metric(stand_in: Torchmetrics, monkeypatch: pytest.MonkeyPatch) -> None:
