@@ -131,9 +131,13 @@ def _measured(workspace: Path, row: Row, fold: FoldEntries, metric: Metric) -> O
     mine = next((each for each in row.metrics if each.name == metric.name), None)
     if mine is None or mine.identity != metric.identity:
         return Missing(f"measured by {metric.name} with other settings than the newest run; measure it again")
-    table = _read(workspace, Entry(key=entry.key, path=entry.path), "scores.csv", (VALUE,))
+    stage = Entry(key=entry.key, path=entry.path)
+    table = _read(workspace, stage, "scores.csv", (VALUE,))
     if isinstance(table, Missing):
         return table
+    if _of_other_images(workspace, stage, fold.translation):
+        again = f"nferbench run --metrics {metric.name} --again {metric.name}"
+        return Missing(f"the translation was done again since this was measured; {again}")
     values = pd.to_numeric(table[VALUE], errors="coerce").astype(float)
     absent = table[VALUE] == ""
     if not np.isfinite(values[~absent]).all() or (absent.any() and not metric.lacking):
@@ -141,6 +145,18 @@ def _measured(workspace: Path, row: Row, fold: FoldEntries, metric: Metric) -> O
     if absent.all():
         return Missing(metric.lacking)
     return table[list(IDENTITY)].assign(**{metric.name: values})
+
+
+def _of_other_images(workspace: Path, measure: Entry, translation: Entry | None) -> bool:
+    """Whether a stage measured other images than the translation has now; a bundle has none to compare."""
+    if translation is None:
+        return False
+    try:
+        measured = read_json(folder_of(workspace, measure) / "stage.json")["result"]["measured"]
+        there = read_json(folder_of(workspace, translation) / "stage.json")["files"]["images.npy"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(measured != there)
 
 
 def _lpips_reason(workspace: Path, entry: Entry) -> str:

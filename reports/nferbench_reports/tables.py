@@ -163,13 +163,13 @@ def comparison_columns(
         Column(protocol.dataset, "Image quality", "lpips", "LPIPS ↓", 4, min),
         Column(protocol.dataset, "Image quality", "psnr", "PSNR ↑", 2, max, convention),
         Column(protocol.dataset, "Image quality", "ssim", "SSIM ↑", 4, max, convention),
-        *(_column(protocol.dataset, metric) for metric in metrics),
+        *(_column(protocol.dataset, "Image quality", metric) for metric in metrics),
     )
 
 
-def _column(dataset: str, metric: Metric) -> Column:
+def _column(dataset: str, heading: str, metric: Metric) -> Column:
     arrow, best = ("↑", max) if metric.better == "higher" else ("↓", min)
-    return Column(dataset, "Image quality", metric.name, f"{metric.title} {arrow}", metric.decimals, best)
+    return Column(dataset, heading, metric.name, f"{metric.title} {arrow}", metric.decimals, best)
 
 
 def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[Cell | None, ...]:
@@ -180,7 +180,10 @@ def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[
 def ablation(
     runs: Sequence[tuple[Record, Sequence[Results]]], number: int, beside_paper: bool, remarks: Sequence[str] = ()
 ) -> Table | None:
-    """Table 3: the parts of the proposed method, two columns a dataset; None where no ablation row was run."""
+    """Table 3: the parts of the proposed method; None where no ablation row was run.
+
+    Two columns a dataset, and one for each metric that was added.
+    """
     runs = [(record, [one for one in results if "ablation" in one.row.tables]) for record, results in runs]
     runs = [(record, results) for record, results in runs if results]
     if not runs:
@@ -190,7 +193,8 @@ def ablation(
     cells: dict[str, list[Cell | None]] = {name: [] for name in first}
     for record, results in runs:
         mine = {one.row.name: one for one in results}
-        for column in _recognition_columns(record.protocol.dataset, record.protocol.dataset_title):
+        where = (record.protocol.dataset, record.protocol.dataset_title)
+        for column in (*_recognition_columns(*where), *(_column(*where, metric) for metric in record.metrics())):
             columns.append(column)
             for name in first:
                 known = name in mine
@@ -210,7 +214,8 @@ def ablation(
         titles = "; and ".join(record.protocol.dataset_title + record.protocol.averaged() for record, _ in runs)
     known = beside_paper and any(record.protocol.dataset in paper.DATASETS for record, _ in runs)
     caption = f"Ablation study on {titles}."
-    return Table("ablation", number, caption, tuple(columns), tuple(rows), known, tuple(remarks))
+    said = [line for record, results in runs for line in _metric_remarks(record.metrics(), results)]
+    return Table("ablation", number, caption, tuple(columns), tuple(rows), known, (*dict.fromkeys(said), *remarks))
 
 
 def long_frame(tables: Sequence[Table]) -> pd.DataFrame:

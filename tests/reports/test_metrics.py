@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from nferbench_reports import latex, markdown, significance
 from nferbench_reports.records import Record, read_records
 from nferbench_reports.report import write_report
 from nferbench_reports.results import Results, load_results
-from nferbench_reports.tables import Cell, Table, comparison, long_frame
+from nferbench_reports.tables import Cell, Table, ablation, comparison, long_frame
 
 GAP = {"name": "gap", "title": "Gap_1", "better": "lower", "decimals": 3, "identity": "g1"}
 LIT = {"name": "lit", "title": "Lit", "better": "higher", "decimals": 1, "lacking": "it is dark", "identity": "l1"}
@@ -119,6 +120,36 @@ def test_faces_that_give_no_measure_are_left_out_of_all_rows_and_counted(workspa
     lit = cell(table, "m", "lit")
     assert (lit.pooled, lit.folds, lit.note) == (pytest.approx(16 / 3), (0,), "1 of 2 folds: fold 1: it is dark")
     assert "Lit: how lit it is; 1 of 4 faces are left out in all rows: it is dark." in table.remarks
+
+
+def test_the_ablation_has_a_column_of_each_added_metric(workspace: Any) -> None:
+    rows = [
+        row(workspace, name, [{"gap": measured(workspace, name, values)}], {**GAP, "note": "a gap"})
+        for name, values in (("cond", (1, 2, 3, 4)), ("cond+eh", (1, 1, 1, 1)))
+    ]
+    workspace.record([{**each, "tables": ["ablation"]} for each in rows], folds=1)
+    table = ablation([read(workspace)], 1, beside_paper=False)
+    assert table is not None
+    assert [column.title for column in table.columns] == ["Acc (%)", "F1 (%)", "Gap_1 ↓"]
+    assert cell(table, "cond", "gap").pooled == 2.5 and table.best(2) == {"cond+eh"}
+    assert table.remarks == ("Gap_1: a gap.",)
+    assert "Tiny Gap_1 ↓" in markdown.write_table(table).replace("\\", "")
+
+
+def test_a_measure_of_images_that_were_made_again_is_not_shown(workspace: Any) -> None:
+    images = np.zeros((4, 2, 2, 3), np.uint8)
+    translation = workspace.images(workspace.stage("t", {}), images)
+    made = json.loads((workspace.root / "stages" / "t" / "stage.json").read_text())["files"]["images.npy"]["sha256"]
+    rows = [{"id": f"a-{i}", "subject": "a", "expression": "anger", "value": i} for i in range(4)]
+    stage = workspace.stage("a0", {"scores.csv": rows}, measured=made)
+    mine = row(workspace, "m", [{"gap": stage}], GAP)
+    mine["folds"][0]["translation"] = translation
+    workspace.record([mine], folds=1)
+    assert cell(compared(workspace), "m", "gap").pooled == 1.5
+    workspace.images(translation, images + 1)
+    again = cell(compared(workspace), "m", "gap")
+    assert again.pooled is None and "nferbench run --metrics gap --again gap" in again.note
+    assert cell(compared(workspace), "m", "psnr").pooled == 10
 
 
 @pytest.mark.parametrize("value", ["", "nan", "inf", "much"])

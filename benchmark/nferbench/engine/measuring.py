@@ -10,14 +10,18 @@ from torch import Tensor
 
 from nferbench.contract.errors import PluginError
 from nferbench.contract.metric import ImageMetric, Measure
-from nferbench.engine.artifacts import write_table
+from nferbench.engine.artifacts import entry_of, write_table
 from nferbench.engine.compared import compared
 from nferbench.engine.context import Context
 from nferbench.workspace.stages import MeasureTranslation
 
 
 def measure_faces(stage: MeasureTranslation, context: Context) -> dict[str, Any]:
-    """Measure translated test faces and write scores.csv, one row an image, `value` empty where there is none."""
+    """Measure translated test faces and write scores.csv, one row an image, `value` empty where there is none.
+
+    A translation can be done again by a run that does not name this metric, so it is noted of which images this was.
+    """
+    images = entry_of(stage.translation, context).info["files"]["images.npy"]["sha256"]
     measure = stage.metric.load(context.device)
     table: list[dict[str, Any]] = []
     for batch in compared(stage.translation, context):
@@ -28,7 +32,7 @@ def measure_faces(stage: MeasureTranslation, context: Context) -> dict[str, Any]
             for named, value in zip(batch.named(), values, strict=True)
         ]
     write_table(context.store.partial(stage) / "scores.csv", table)
-    return {"images": len(table), "units": len(table)}
+    return {"images": len(table), "units": len(table), "measured": images}
 
 
 def measured(
