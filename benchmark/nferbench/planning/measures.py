@@ -100,19 +100,15 @@ def _settled(
         UsageError: a field that there is not, or a value that it does not take.
     """
     where = f"{SECTION}.{word}"
-    named = {
-        field.name: detectors[held.name]
-        for field in dataclasses.fields(metric)  # type: ignore[arg-type]
-        if isinstance(held := getattr(metric, field.name), FaceDetector) and held.name in detectors
-    }
-    for field, given in fields.items():
-        if field in named and isinstance(given, str):
-            if given not in detectors:
-                raise UsageError(
-                    f"{where}.{field}: {unknown('face detector', given, detectors, 'nferbench detectors')}"
-                )
-            named[field] = detectors[given]
-    rest = {field: given for field, given in fields.items() if not (field in named and isinstance(given, str))}
+    values = {field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)}  # type: ignore[arg-type]
+    held = {field: value.name for field, value in values.items() if isinstance(value, FaceDetector)}
+    asked = {field: given for field, given in fields.items() if field in held and isinstance(given, str)}
+    for field, given in asked.items():
+        if given not in detectors:
+            error = unknown("face detector", given, detectors, "nferbench detectors")
+            raise UsageError(f"{where}.{field}: {error}")
+    named = {field: detectors[name] for field, name in {**held, **asked}.items() if name in detectors}
+    rest = {field: given for field, given in fields.items() if field not in asked}
     changed = replaced(replaced(metric, named, where), rest, where)
     try:
         check_text("the title", changed.title)
