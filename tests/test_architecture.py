@@ -20,8 +20,8 @@ ROOTS = {"nferbench": "benchmark", "nferbench_methods": "methods", "nferbench_re
 LEVELS = (
     ("contract", "machine"),
     ("weights",),
-    ("datasets", "detectors", "metrics", "recognisers", "workspace"),
-    ("faces",),
+    ("datasets", "detectors", "recognisers", "workspace"),
+    ("faces", "metrics"),
     ("planning",),
     ("engine",),
     ("cli",),

@@ -28,7 +28,7 @@ from nferbench.contract import pixels
 from nferbench.contract.dataset import Face
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import NetworkRecipe
-from nferbench.engine import means, scoring
+from nferbench.engine import compared, means, measuring, scoring
 from nferbench.engine.placing import placed
 from nferbench.engine.training import Steps
 from nferbench.faces.prepared import PreparedFaces
@@ -220,25 +220,49 @@ def test_lpips_is_computed_on_the_device() -> None:
     assert distances.shape == (FACES,) and distances.device.type == "meta"
 
 
-def test_faces_go_to_the_device_for_lpips_and_stay_on_the_host_for_psnr_and_ssim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[torch.device], Any]:
+    """What stages that look at translated faces are done with, on a device; they write to `tmp_path`."""
     faces = tuple(Face(f"{n}-{m}", m, str(n), "happy", str(n)) for n in range(FACES) for m in ("nir", "vis"))
     images = np.random.default_rng(0).integers(0, 256, (len(faces), 32, 32, 3), np.uint8)
+    monkeypatch.setattr(compared, "prepared_faces", lambda stage, context: PreparedFaces(images, None, faces))
+    monkeypatch.setattr(compared, "translated_faces", lambda stage, context: (images[1::2], faces[1::2]))
+    store = SimpleNamespace(partial=lambda stage: tmp_path)
+    return lambda device: SimpleNamespace(device=device, store=store, progress=lambda done, total: None)
+
+
+def test_faces_go_to_the_device_for_lpips_and_stay_on_the_host_for_psnr_and_ssim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, translated: Callable[[torch.device], Any]
+) -> None:
     given: list[Tensor] = []
 
     def metric(preds: Tensor, target: Tensor) -> Tensor:
         given.extend((preds, target))
         return torch.zeros(len(preds))  # of an absent device, no number could be read
 
-    monkeypatch.setattr(scoring, "prepared_faces", lambda stage, context: PreparedFaces(images, None, faces))
-    monkeypatch.setattr(scoring, "translated_faces", lambda stage, context: (images[1::2], faces[1::2]))
-    monkeypatch.setattr(scoring, "load_lpips", lambda device: metric)
+    monkeypatch.setattr(scoring, "Lpips", lambda: SimpleNamespace(load=lambda device: metric))
     stage: Any = SimpleNamespace(translation=SimpleNamespace(source=None), lpips="lpips")
     with absent("cuda") as device:
-        store = SimpleNamespace(partial=lambda stage: tmp_path)
-        context: Any = SimpleNamespace(device=device.device, store=store, progress=lambda done, total: None)
-        scoring.score_faces(stage, context)
+        scoring.score_faces(stage, translated(device.device))
+    assert [each.device.type for each in given] == ["cuda", "cuda"]
+    assert (tmp_path / "scores.csv").read_text().count("\n") == FACES + 1
+
+
+def test_faces_go_to_the_device_for_any_other_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, translated: Callable[[torch.device], Any]
+) -> None:
+    given: list[Tensor] = []
+
+    def measure(*faces: Tensor) -> Tensor:
+        given.extend(faces)
+        return torch.zeros(len(faces[0]))
+
+    entry = SimpleNamespace(info={"files": {"images.npy": {"sha256": "0"}}})
+    monkeypatch.setattr(measuring, "entry_of", lambda stage, context: entry)
+    metric = SimpleNamespace(name="m", lacking="", reference=True, load=lambda device: measure)
+    stage: Any = SimpleNamespace(translation=SimpleNamespace(source=None), metric=metric)
+    with absent("cuda") as device:
+        measuring.measure_faces(stage, translated(device.device))
     assert [each.device.type for each in given] == ["cuda", "cuda"]
     assert (tmp_path / "scores.csv").read_text().count("\n") == FACES + 1
 

@@ -57,7 +57,7 @@ def test_every_deviation_has_its_row() -> None:
 def test_every_hook_has_a_section_with_its_signature() -> None:
     text = (DOCS / "plugins.md").read_text("utf-8")
     hooks = [value for name, value in vars(hookspecs).items() if name.startswith("nferbench_")]
-    assert len(hooks) == 4
+    assert len(hooks) == 5
     for hook in hooks:
         returns = inspect.signature(hook).return_annotation
         assert f"## {hook.__name__}() -> {returns}\n" in text
@@ -84,6 +84,7 @@ OF_THE_DOCS = {
     "lab": "datasets",
     "linear": "fer_models",
     "brightest": "detectors",
+    "edge-gap": "metrics",
 }
 
 
@@ -113,6 +114,14 @@ def test_the_statistics_of_the_docs_see_every_pair_once(of_docs: dict[str, Path]
     assert out.shape == vis.shape and (out - nir).square().mean() < nir.var()
 
 
+def test_the_example_of_a_metric_measures(of_docs: dict[str, Path]) -> None:
+    plugins = load_plugins([str(of_docs["edge-gap"])], installed=False)
+    metric = plugins.metrics["edge-gap"]
+    assert isinstance(metric, nferbench.ImageMetric)
+    flat, ramp = torch.zeros(2, 3, 8, 8), torch.linspace(-0.7, 0.7, 8).expand(2, 3, 8, 8)
+    assert metric.load(torch.device("cpu"))(ramp, flat).tolist() == pytest.approx([0.2, 0.2])
+
+
 def test_every_plugin_of_the_docs_runs(of_docs: dict[str, Path], tmp_path: Path) -> None:
     draw_lab(tmp_path / "pictures")
     files = [*of_docs.values(), ROOT / "tests" / "plugins" / "toy.py"]
@@ -135,13 +144,14 @@ def test_every_plugin_of_the_docs_runs(of_docs: dict[str, Path], tmp_path: Path)
         ),
         *("--set", "fer_seeds=1", "--set", "fer-models.linear.epochs=2", "--set", "methods.unet-l1.network.steps=2"),
         *("--set", "methods.nfer-sde.score.steps=2", "--set", "methods.nfer-sde.lambda_h=0"),
+        *("--metrics", "edge-gap"),
         *(word for file in files for word in ("--plugin", str(file))),
     ]
     done = subprocess.run([sys.executable, "-m", "nferbench", *words], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = ("nfer-sde", "unet-l1", "edge-sde", "tone-map")
     for row in rows:
-        assert len(list(tmp_path.glob(f"runs/quality/{row}-lab-*/scores.csv"))) == 1, row
+        assert len(list(tmp_path.glob(f"runs/quality/{row}-lab-*/scores.csv"))) == 2, row  # that of edge-gap too
         assert len(list(tmp_path.glob(f"runs/recognition/linear-{row}-*"))) == 1, row
     assert len(list(tmp_path.glob("runs/networks/*"))) == len(rows) - 1  # edge-sde has that of nfer-sde
 
@@ -163,7 +173,7 @@ def draw_lab(folder: Path) -> None:
 def test_the_readme_lists_every_method_command_and_data_set() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     plugins = load_plugins(installed=False)
-    for name in (*plugins.translators, *plugins.datasets, *plugins.fer_models):
+    for name in (*plugins.translators, *plugins.datasets, *plugins.fer_models, *plugins.metrics):
         assert f"`{name}`" in text, name
     tree = [("nferbench", typer.main.get_command(app))]
     commands = []

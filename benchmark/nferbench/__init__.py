@@ -23,6 +23,7 @@ from nferbench.contract.detector import Detection, FaceDetector
 from nferbench.contract.errors import DataError, DivergedError, NferbenchError, PluginError, UsageError
 from nferbench.contract.fer import FERLearner, FERModel, LabelledBatch
 from nferbench.contract.hookspecs import hookimpl
+from nferbench.contract.metric import ImageMetric, MetricLibrary
 from nferbench.contract.translator import Batch, Divisible, FaceSpec, Group, Learner, NetworkRecipe, Translator
 from nferbench.contract.values import LATER, LIKE
 
@@ -85,10 +86,12 @@ __all__ = [
     "Finding",
     "GradientLearner",
     "Group",
+    "ImageMetric",
     "ImageNoise",
     "LabelledBatch",
     "Learner",
     "Listing",
+    "MetricLibrary",
     "Modality",
     "NetworkRecipe",
     "NferbenchError",

@@ -18,6 +18,8 @@ from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.printable import one_line
 
 VERSION = 1  # of the record files that this module reads
+SCORES = ("lpips", "psnr", "ssim", "psnr_paper", "ssim_paper")  # of the stage that every row has
+RECOGNITION = ("accuracy", "macro_f1")
 LARGEST = 64_000_000  # bytes of a record; one of a hundred rows on ten folds has half a million
 
 TableName = Literal["comparison", "ablation", "study"]
@@ -46,6 +48,8 @@ Text = Annotated[str, AfterValidator(_line)]  # one printable line, whatever sta
 Count = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)] | Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Value = bool | Number | Text | None
+Key = Annotated[str, Field(pattern=r"^[\w+-]{1,128}$")]
+Below = Annotated[str, AfterValidator(_below)]
 
 
 @final
@@ -54,8 +58,34 @@ class Entry(BaseModel):
 
     model_config = _AS_STORED
 
-    key: Annotated[str, Field(pattern=r"^[\w+-]{1,128}$")]
-    path: Annotated[str, AfterValidator(_below)]
+    key: Key
+    path: Below
+
+
+@final
+class MeasuredEntry(BaseModel):
+    """The stage that measured a fold by one metric."""
+
+    model_config = _AS_STORED
+
+    name: Text  # of the metric
+    key: Key
+    path: Below
+
+
+@final
+class Metric(BaseModel):
+    """What a row was measured by beside LPIPS, PSNR and SSIM."""
+
+    model_config = _AS_STORED
+
+    name: Annotated[Text, Field(min_length=1)]
+    title: Annotated[Text, Field(min_length=1)]
+    better: Literal["higher", "lower"]
+    decimals: Annotated[int, Field(ge=0, le=9)] = 4
+    lacking: Text = ""  # why a real face may give nothing to measure by
+    note: Text = ""  # what a reader of the column must know
+    identity: Text = ""  # stands for all that decides its numbers
 
 
 @final
@@ -69,6 +99,7 @@ class FoldEntries(BaseModel):
     quality: Entry | None = None
     fer: Entry | None = None
     fer_repeats: tuple[Entry, ...] = ()  # further trainings of the same recogniser; none in records of earlier versions
+    metrics: tuple[MeasuredEntry, ...] = ()  # by `Row.metrics`, as far as they are measured
 
     def trainings(self) -> tuple[Entry, ...]:
         """All trainings of the recogniser, in the order of their seeds."""
@@ -90,6 +121,13 @@ class Varied(BaseModel):
     rest: Text  # stands for all that is not varied: rows of one curve have it in common
 
 
+def _told_apart_by_name(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    names = [*SCORES, *RECOGNITION, *(metric.name for metric in metrics)]
+    if len(names) > len(set(names)):
+        raise ValueError("a metric has the name of another column")
+    return metrics
+
+
 @final
 class Row(BaseModel):
     """One method of a run, or one reference row."""
@@ -103,6 +141,7 @@ class Row(BaseModel):
     tables: tuple[TableName, ...]
     stamps: tuple[Text, ...] = ()  # what a reader of the numbers must know about how they were made
     study: Varied | None = None  # None for rows of none, and in records of earlier versions
+    metrics: Annotated[tuple[Metric, ...], AfterValidator(_told_apart_by_name)] = ()  # none in earlier versions
     folds: tuple[FoldEntries, ...]
 
 
@@ -162,6 +201,14 @@ class Record(BaseModel):
     faces: Entry
     extra_faces: Entry | None = None  # None also in records of earlier versions
     rows: tuple[Row, ...]
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """What any row was measured by; of two of one name that of the first row, which is of the newest run."""
+        named: dict[str, Metric] = {}
+        for row in self.rows:
+            for metric in row.metrics:
+                named.setdefault(metric.name, metric)
+        return tuple(named.values())
 
 
 @final

@@ -123,7 +123,7 @@ def _convention(convention: str | None, paper: bool) -> Convention:
 
 
 def _results(workspace: Path, record: Record) -> list[Results]:
-    return [load_results(workspace, row, record.protocol.classes) for row in record.rows]
+    return [load_results(workspace, row, record.protocol.classes, record.metrics()) for row in record.rows]
 
 
 def _text(

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from nferbench.contract.printable import from_cell, one_line
-from nferbench_reports.records import Entry, Row, folder_of, missing_reason, read_json
+from nferbench_reports.records import SCORES, Entry, FoldEntries, Metric, Row, folder_of, missing_reason, read_json
 
 IDENTITY = ("id", "subject", "expression")
 PREDICTED = "predicted"
 SEED = "seed"
-SCORES = ("lpips", "psnr", "ssim", "psnr_paper", "ssim_paper")
+VALUE = "value"  # column of what a metric beside `SCORES` measured
 
 
 @final
@@ -40,10 +40,17 @@ class Results:
     scores: Mapping[str, Mapping[int, Outcome]]  # by score name: frames with id, subject, expression and that score
 
 
-def load_results(workspace: Path, row: Row, classes: Sequence[str]) -> Results:
-    """Read what the stages of `row` stored; what is missing or damaged is there as `Missing` with its reason."""
+def load_results(workspace: Path, row: Row, classes: Sequence[str], metrics: Sequence[Metric] = ()) -> Results:
+    """Read what the stages of `row` stored; what is missing or damaged is there as `Missing` with its reason.
+
+    Args:
+        workspace: where they lie.
+        row: of a record.
+        classes: of its protocol.
+        metrics: of its record: the row may not be measured by all of them, or by one that only has the name.
+    """
     predictions: dict[int, Outcome] = {}
-    scores: dict[str, dict[int, Outcome]] = {name: {} for name in SCORES}
+    scores: dict[str, dict[int, Outcome]] = {name: {} for name in (*SCORES, *(each.name for each in metrics))}
     for fold in row.folds:
         if trainings := fold.trainings():
             predictions[fold.fold] = _predictions(workspace, trainings, classes)
@@ -51,6 +58,8 @@ def load_results(workspace: Path, row: Row, classes: Sequence[str]) -> Results:
             table = _read(workspace, fold.quality, "scores.csv", SCORES)
             for name in SCORES:
                 scores[name][fold.fold] = _score(workspace, fold.quality, table, name)
+            for metric in metrics:
+                scores[metric.name][fold.fold] = _measured(workspace, row, fold, metric)
     noted = [_noted(workspace, fold.translation) for fold in row.folds if fold.translation is not None]
     stamps = tuple(dict.fromkeys([*row.stamps, *filter(None, noted)]))
     return Results(row.model_copy(update={"stamps": stamps}), predictions, scores)
@@ -112,6 +121,42 @@ def _score(workspace: Path, entry: Entry, table: Outcome, name: str) -> Outcome:
             _lpips_reason(workspace, entry) if name == "lpips" else f"{name} is not a number for some images"
         )
     return table[list(IDENTITY)].assign(**{name: values})
+
+
+def _measured(workspace: Path, row: Row, fold: FoldEntries, metric: Metric) -> Outcome:
+    """What a metric measured of a fold; NaN where the real face gave nothing to measure by, whatever the row."""
+    entry = next((each for each in fold.metrics if each.name == metric.name), None)
+    if entry is None:
+        return Missing(f"not measured; nferbench run --metrics {metric.name} does it")
+    mine = next((each for each in row.metrics if each.name == metric.name), None)
+    if mine is None or mine.identity != metric.identity:
+        return Missing(f"measured by {metric.name} with other settings than the newest run; measure it again")
+    stage = Entry(key=entry.key, path=entry.path)
+    table = _read(workspace, stage, "scores.csv", (VALUE,))
+    if isinstance(table, Missing):
+        return table
+    if _of_other_images(workspace, stage, fold.translation):
+        again = f"nferbench run --metrics {metric.name} --again {metric.name}"
+        return Missing(f"the translation was done again since this was measured; {again}")
+    values = pd.to_numeric(table[VALUE], errors="coerce").astype(float)
+    absent = table[VALUE] == ""
+    if not np.isfinite(values[~absent]).all() or (absent.any() and not metric.lacking):
+        return Missing(f"{metric.name} is not a number for some images")
+    if absent.all():
+        return Missing(metric.lacking)
+    return table[list(IDENTITY)].assign(**{metric.name: values})
+
+
+def _of_other_images(workspace: Path, measure: Entry, translation: Entry | None) -> bool:
+    """Whether a stage measured other images than the translation has now; a bundle has none to compare."""
+    if translation is None:
+        return False
+    try:
+        measured = read_json(folder_of(workspace, measure) / "stage.json")["result"]["measured"]
+        there = read_json(folder_of(workspace, translation) / "stage.json")["files"]["images.npy"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(measured != there)
 
 
 def _lpips_reason(workspace: Path, entry: Entry) -> str:

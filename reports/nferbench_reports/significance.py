@@ -23,8 +23,7 @@ from nferbench_reports.tables import Convention
 COLUMNS = ("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm")
 RESAMPLES = 9999  # random sign flips where there are too many subjects for all of them
 BASE = "none"  # the row that methods are compared with
-_TITLES = {"accuracy": "Acc (points)", "psnr": "PSNR (dB)", "lpips": "LPIPS"}
-_DECIMALS = {"accuracy": 2, "psnr": 2, "lpips": 4}
+_SHOWN = (("accuracy", "Acc (points)", 2), ("psnr", "PSNR (dB)", 2), ("lpips", "LPIPS", 4))  # name, title, decimals
 
 
 @final
@@ -43,6 +42,8 @@ class Comparison:
     p_holm: float  # corrected over the methods of one dataset and metric; NaN for a reference row
     title: str  # of the method
     reference: bool
+    metric_title: str
+    decimals: int
 
 
 def compare(record: Record, results: Sequence[Results], convention: Convention) -> list[Comparison]:
@@ -51,7 +52,8 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
     if base is None:
         return []
     comparisons = []
-    for metric in _TITLES:
+    added = [(metric.name, metric.title, metric.decimals) for metric in record.metrics()]
+    for metric, title, decimals in (*_SHOWN, *added):
         without = per_subject(base, metric, convention)
         tests = []
         for one in results:
@@ -75,6 +77,8 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
                 p_holm,
                 row.title,
                 row.group == "reference",
+                title,
+                decimals,
             )
             for (row, values, p), p_holm in zip(tests, corrected, strict=True)
         ]
@@ -142,9 +146,9 @@ def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str])
         [
             escape(titles[one.dataset]),
             f"*{escape(one.title)}*" if one.reference else escape(one.title),
-            _TITLES[one.metric],
+            escape(one.metric_title),
             str(one.subjects),
-            *(signed(value, _DECIMALS[one.metric]) for value in (one.difference, one.low, one.high)),
+            *(signed(value, one.decimals) for value in (one.difference, one.low, one.high)),
             _p(one.p),
             _p(one.p_holm),
         ]

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from nferbench.metrics.classification import accuracy, confusion_matrix, macro_f1, over_folds
 from nferbench_reports import paper
-from nferbench_reports.records import Group, Protocol, Record, Row
+from nferbench_reports.records import RECOGNITION, Group, Metric, Protocol, Record, Row
 from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results
 
 Kind = Literal["comparison", "ablation"]
 Convention = Literal["standard", "paper"]
 Measure = Callable[[pd.DataFrame], float]
 
-RECOGNITION = ("accuracy", "macro_f1")
 LONG_COLUMNS = ("table", "dataset", "group", "method", "metric", "convention", "pooled", "mean", "std", "folds")
 
 
@@ -133,7 +132,7 @@ def comparison(
 ) -> Table:
     """Table 1 or 2: all methods on one dataset, recognition and image quality; `remarks` come below its own."""
     protocol = record.protocol
-    columns = comparison_columns(protocol, convention)
+    columns = comparison_columns(protocol, convention, record.metrics())
     rows = [
         _row(
             result.row,
@@ -142,7 +141,7 @@ def comparison(
         )
         for result in _printed_order("comparison", [one for one in results if "comparison" in one.row.tables])
     ]
-    said = [_convention_remark(convention)]
+    said = [_convention_remark(convention), *_metric_remarks(record.metrics(), results)]
     known = protocol.dataset in paper.DATASETS
     if beside_paper and not known:
         said.append("The paper has no numbers on this data set.")
@@ -155,14 +154,22 @@ def comparison(
     return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, (*said, *remarks))
 
 
-def comparison_columns(protocol: Protocol, convention: Convention) -> tuple[Column, ...]:
-    """The metrics of Table 1 or 2: recognition and image quality."""
+def comparison_columns(
+    protocol: Protocol, convention: Convention, metrics: Sequence[Metric] = ()
+) -> tuple[Column, ...]:
+    """The metrics of Table 1 or 2, recognition and image quality, and after them those that were added."""
     return (
         *_recognition_columns(protocol.dataset, "Performance"),
         Column(protocol.dataset, "Image quality", "lpips", "LPIPS ↓", 4, min),
         Column(protocol.dataset, "Image quality", "psnr", "PSNR ↑", 2, max, convention),
         Column(protocol.dataset, "Image quality", "ssim", "SSIM ↑", 4, max, convention),
+        *(_column(protocol.dataset, "Image quality", metric) for metric in metrics),
     )
+
+
+def _column(dataset: str, heading: str, metric: Metric) -> Column:
+    arrow, best = ("↑", max) if metric.better == "higher" else ("↓", min)
+    return Column(dataset, heading, metric.name, f"{metric.title} {arrow}", metric.decimals, best)
 
 
 def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[Cell | None, ...]:
@@ -173,7 +180,10 @@ def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[
 def ablation(
     runs: Sequence[tuple[Record, Sequence[Results]]], number: int, beside_paper: bool, remarks: Sequence[str] = ()
 ) -> Table | None:
-    """Table 3: the parts of the proposed method, two columns a dataset; None where no ablation row was run."""
+    """Table 3: the parts of the proposed method; None where no ablation row was run.
+
+    Two columns a dataset, and one for each metric that was added.
+    """
     runs = [(record, [one for one in results if "ablation" in one.row.tables]) for record, results in runs]
     runs = [(record, results) for record, results in runs if results]
     if not runs:
@@ -183,7 +193,8 @@ def ablation(
     cells: dict[str, list[Cell | None]] = {name: [] for name in first}
     for record, results in runs:
         mine = {one.row.name: one for one in results}
-        for column in _recognition_columns(record.protocol.dataset, record.protocol.dataset_title):
+        where = (record.protocol.dataset, record.protocol.dataset_title)
+        for column in (*_recognition_columns(*where), *(_column(*where, metric) for metric in record.metrics())):
             columns.append(column)
             for name in first:
                 known = name in mine
@@ -203,7 +214,8 @@ def ablation(
         titles = "; and ".join(record.protocol.dataset_title + record.protocol.averaged() for record, _ in runs)
     known = beside_paper and any(record.protocol.dataset in paper.DATASETS for record, _ in runs)
     caption = f"Ablation study on {titles}."
-    return Table("ablation", number, caption, tuple(columns), tuple(rows), known, tuple(remarks))
+    said = [line for record, results in runs for line in _metric_remarks(record.metrics(), results)]
+    return Table("ablation", number, caption, tuple(columns), tuple(rows), known, (*dict.fromkeys(said), *remarks))
 
 
 def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
@@ -343,6 +355,24 @@ def _convention_remark(convention: Convention) -> str:
             "not comparable with other work."
         )
     return "PSNR and SSIM: 'standard' convention, at the true range of the images, as scikit-image has it."
+
+
+def _metric_remarks(metrics: Sequence[Metric], results: Sequence[Results]) -> list[str]:
+    """What must be known of columns that were added, and how many faces stand behind none of their numbers."""
+    said = []
+    for metric in metrics:
+        frames = [
+            frame
+            for one in results
+            for frame in one.scores.get(metric.name, {}).values()
+            if not isinstance(frame, Missing)
+        ]
+        seen = {name for frame in frames for name in frame["id"]}
+        absent = {name for frame in frames for name in frame["id"][frame[metric.name].isna()]}
+        without = f"{len(absent)} of {len(seen)} faces are left out in all rows: {metric.lacking}" if absent else ""
+        if told := "; ".join(part for part in (metric.note, without) if part):
+            said.append(f"{metric.title}: {told}.")
+    return said
 
 
 def _letters(i: int) -> str:

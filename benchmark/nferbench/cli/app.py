@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
-listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors, lists.plugins)
+listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors, lists.metrics, lists.plugins)
 caring = (status, merge, prune, bundle, verify, doctor)
 for command in (run, score, plan, report, pretrain, diagnose, *listing, *caring):
     app.command(command.__name__.replace("_", "-"))(command)

@@ -1,4 +1,4 @@
-"""What `methods`, `datasets`, `fer-models`, `detectors` and `plugins` list."""
+"""What `methods`, `datasets`, `fer-models`, `detectors`, `metrics` and `plugins` list."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import NferbenchError
+from nferbench.contract.metric import ImageMetric, Metric, MetricLibrary
 from nferbench.contract.printable import plain
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.contract.values import describe
+from nferbench.planning.measures import SCORED
 from nferbench.planning.plugins import Plugins
 from nferbench.planning.presets import ROWS, presets, read_preset
 from nferbench.planning.settings import Request, Settings, resolve
@@ -165,9 +167,46 @@ def detector_rows(plugins: Plugins) -> list[tuple[str, ...]]:
     return [(d.name, d.title, str(d.points), _ready(d)) for d in plugins.detectors.items.values()]
 
 
-def _ready(detector: FaceDetector) -> str:
+def metric_rows(plugins: Plugins) -> list[tuple[str, ...]]:
+    """Name, title, better direction, "needs the real NIR face" and "ready to use" of every metric and library."""
+    return [
+        (value.name, value.title, value.better, _yes(value.reference), _ready(value))
+        if isinstance(value, ImageMetric)
+        else (f"{value.name}:NAME", value.title, "-", "-", _ready(value))
+        for value in plugins.metrics.items.values()
+    ]
+
+
+def metrics_json(plugins: Plugins) -> str:
+    """All metrics and libraries as JSON, with their settings; a library has no direction of its own."""
+    listed = [
+        {
+            "name": value.name,
+            "title": value.title,
+            **(
+                {
+                    "better": value.better,
+                    "reference": value.reference,
+                    "decimals": value.decimals,
+                    "lacking": value.lacking,
+                    "note": value.note,
+                    "in_every_run": value.name in SCORED,
+                }
+                if isinstance(value, ImageMetric)
+                else {}
+            ),
+            "library": isinstance(value, MetricLibrary),
+            "ready": _ready(value),
+            "settings": describe(value),
+        }
+        for value in plugins.metrics.items.values()
+    ]
+    return json.dumps({"metrics": listed}, indent=1, ensure_ascii=False)
+
+
+def _ready(value: FaceDetector | Metric) -> str:
     try:
-        detector.ready()
+        value.ready()
     except NferbenchError as error:
         return str(error)
     except Exception as error:  # whatever a plugin raises; the others are listed

@@ -1,4 +1,4 @@
-"""The commands that list what is registered: `methods`, `datasets`, `fer-models`, `detectors` and `plugins`."""
+"""The commands that list what is registered: methods, datasets, recognisers, detectors, metrics and plugins."""
 
 from __future__ import annotations
 
@@ -59,6 +59,21 @@ def detectors(plugin: Plugin = []) -> None:  # noqa: B006
     from nferbench.planning.plugins import load_plugins
 
     table(("name", "title", "landmarks", "ready"), detector_rows(tell_failures(load_plugins(plugin))))
+
+
+def metrics(
+    plugin: Plugin = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="With settings, notes and what is printed.")] = False,
+) -> None:
+    """List the image metrics and the libraries of them, and what those that are not ready lack."""
+    from nferbench.cli.catalogue import metric_rows, metrics_json
+    from nferbench.planning.plugins import load_plugins
+
+    plugins = tell_failures(load_plugins(plugin))
+    if as_json:
+        typer.echo(metrics_json(plugins))
+        return
+    table(("name", "title", "better", "real NIR", "ready"), metric_rows(plugins))
 
 
 def plugins(

@@ -57,6 +57,9 @@ class RunOptions:
     seed: Annotated[int | None, typer.Option(help="Of splits, trainings and samples; default 0.")] = None
     fer: Annotated[str | None, typer.Option(help="Expression recogniser (nferbench fer-models).")] = None
     fer_seeds: Annotated[int | None, typer.Option(help="Trainings of each recogniser, averaged; default 1.")] = None
+    metrics: Annotated[
+        str, typer.Option(help="Measured beside LPIPS, PSNR and SSIM (nferbench metrics): names, or 'all'.")
+    ] = ""
     detector: Detector = None
     crop: Crop = None
     change: Change = field(default_factory=list)

@@ -51,6 +51,7 @@ def planned(
         chosen.detector,
         chosen.crop,
         tuple(chosen.change),
+        _items(chosen.metrics),
     )
     settings = resolve(request, plugins)
     roots = data_roots(chosen.data_root, settings, plugins.datasets.items)

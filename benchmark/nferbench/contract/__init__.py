@@ -1,1 +1,1 @@
-"""What a plugin sees and all rooms rest on: faces, data sets, detectors, translators, recognisers, errors, values."""
+"""What plugins see and rooms rest on: faces, data sets, detectors, methods, recognisers, metrics, errors, values."""

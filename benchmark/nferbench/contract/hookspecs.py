@@ -1,4 +1,4 @@
-"""The four hooks. Each registers things and returns them; nothing else ever passes through pluggy."""
+"""The five hooks. Each registers things and returns them; nothing else ever passes through pluggy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nferbench.contract.dataset import FaceDataset
     from nferbench.contract.detector import FaceDetector
     from nferbench.contract.fer import FERModel
+    from nferbench.contract.metric import ImageMetric, MetricLibrary
     from nferbench.contract.translator import Translator
 
 hookspec = pluggy.HookspecMarker("nferbench")
@@ -34,3 +35,8 @@ def nferbench_fer_models() -> list[FERModel]:  # type: ignore[empty-body]
 @hookspec
 def nferbench_detectors() -> list[FaceDetector]:  # type: ignore[empty-body]
     """Face detectors, as instances with their default settings (`nferbench detectors` lists them)."""
+
+
+@hookspec
+def nferbench_metrics() -> list[ImageMetric | MetricLibrary]:  # type: ignore[empty-body]
+    """Image metrics, as instances with their default settings, and libraries of such (`nferbench metrics`)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -98,6 +99,11 @@ def replaced(value: T, changes: Mapping[str, Any], where: str) -> T:
     return cast("T", result)
 
 
+def _is_one_of(hint: object, new: object) -> bool:
+    """Whether a field takes any value of an abstract class, such as any face detector, and this is one."""
+    return inspect.isabstract(hint) and isinstance(new, cast("type", hint))
+
+
 def _replaced(value: Any, changes: Mapping[str, Any], where: str, problems: list[str]) -> Any:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -128,7 +134,7 @@ def _replaced(value: Any, changes: Mapping[str, Any], where: str, problems: list
         if dataclasses.is_dataclass(current):
             if isinstance(new, Mapping):
                 updates[name] = _replaced(current, new, f"{where}.{name}", problems)
-            elif type(new) is type(current):
+            elif type(new) is type(current) or _is_one_of(hints[name], new):
                 updates[name] = new
             else:
                 fields = ", ".join(field.name for field in dataclasses.fields(current))

@@ -10,6 +10,7 @@ import torch
 from nferbench.contract.precision import precision_on
 from nferbench.engine.context import Context
 from nferbench.engine.fitting import fit
+from nferbench.engine.measuring import measure_faces
 from nferbench.engine.placing import device_name
 from nferbench.engine.recognising import recognise
 from nferbench.engine.scoring import score_faces
@@ -20,6 +21,7 @@ from nferbench.planning.code import code_of, foreign
 from nferbench.planning.costs import cost_key
 from nferbench.workspace.stages import (
     GivenImages,
+    MeasureTranslation,
     PrepareFaces,
     Recognise,
     ScoreTranslation,
@@ -104,6 +106,8 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
         return take_images(stage, context)
     if isinstance(stage, ScoreTranslation):
         return score_faces(stage, context)
+    if isinstance(stage, MeasureTranslation):
+        return measure_faces(stage, context)
     if isinstance(stage, Recognise):
         return recognise(stage, context)
     raise TypeError(f"no way to do a {type(stage).__name__}")

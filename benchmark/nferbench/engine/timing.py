@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from nferbench.contract import pixels
 from nferbench.contract.errors import NferbenchError
 from nferbench.contract.fer import FERModel, LabelledBatch
+from nferbench.contract.metric import ImageMetric
 from nferbench.contract.noise import ImageNoise
+from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Batch, NetworkRecipe
 from nferbench.datasets.detected import Detected
 from nferbench.engine.batches import halving, wanted
@@ -32,10 +34,11 @@ from nferbench.engine.translating import build
 from nferbench.engine.worker import Setup
 from nferbench.faces.crops import crop_named
 from nferbench.faces.geometry import cut
-from nferbench.metrics.perceptual import load_lpips
+from nferbench.metrics.published import Lpips
 from nferbench.planning.costs import Preflight, cost_key
 from nferbench.workspace.stages import (
     GivenImages,
+    MeasureTranslation,
     PrepareFaces,
     Recognise,
     ScoreTranslation,
@@ -65,6 +68,7 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
     counts: dict[NetworkRecipe, int] = {}
     sizes: dict[NetworkRecipe, int] = {}
     recognisers: set[tuple[FERModel, int]] = set()  # with the side of their faces
+    metrics: set[ImageMetric] = set()
     for stage in stages:
         if isinstance(stage, TrainNetwork) and stage.recipe not in counts:
             try:
@@ -89,9 +93,23 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
                 stage.fer.build(stage.faces.size, 2)
             except NferbenchError as error:
                 problems.append(str(error))
+        elif isinstance(stage, MeasureTranslation) and stage.metric not in metrics:
+            metrics.add(stage.metric)
+            problems += _unready(stage)
     keys = {stage: cost_key(stage, device_name(device)) for stage in stages}
     told, lacks = tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(lacking))
     return Preflight(told, lacks, counts, sizes, dict(known), keys)
+
+
+def _unready(stage: MeasureTranslation) -> list[str]:
+    """What keeps the metric of a stage from measuring, if anything does."""
+    try:
+        stage.metric.ready()
+    except NferbenchError as error:
+        return [str(error)]
+    except Exception as error:  # whatever a plugin raises
+        return [f"metric {stage.metric.name} is not ready: {one_line(f'{type(error).__name__}: {error}')}"]
+    return []
 
 
 def _lacking(stage: TrainNetwork) -> list[str]:
@@ -148,6 +166,8 @@ def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float
         return (time.perf_counter() - began) / len(files)
     if isinstance(stage, ScoreTranslation):
         return _score_seconds(stage, device)
+    if isinstance(stage, MeasureTranslation):
+        return _measure_seconds(stage, device)
     if isinstance(stage, Recognise):
         network = stage.fer.build(stage.faces.size, 6).to(device)
         learner = stage.fer.learner(network, 100)
@@ -237,13 +257,21 @@ class Clocked(nn.Module):
 def _score_seconds(stage: ScoreTranslation, device: torch.device) -> float:
     size = stage.translation.source.size
     preds, target = (pixels.grey(_noise(4, size, device)) for _ in range(2))
-    lpips = load_lpips(device) if stage.lpips.startswith("lpips") else None
+    lpips = Lpips().load(device) if stage.lpips.startswith("lpips") else None
     began = time.perf_counter()
     list(pixel_scores(preds.cpu(), target.cpu()))
     if lpips:
         lpips(preds, target)
     _synchronise(device)
     return (time.perf_counter() - began) / 4
+
+
+def _measure_seconds(stage: MeasureTranslation, device: torch.device) -> float:
+    size = stage.translation.source.size
+    faces = [pixels.grey(_noise(4, size, device)) for _ in range(2 if stage.metric.reference else 1)]
+    measure = stage.metric.load(device)
+    with torch.inference_mode():
+        return _clock(lambda k: measure(*faces), device) / 4
 
 
 def _clock(step: Any, device: torch.device) -> float:

@@ -1,1 +1,1 @@
-"""What is measured: quality of images, perceptual distance, scores of a classifier."""
+"""What is measured: quality of images, perceptual distance, landmarks, scores of a classifier."""

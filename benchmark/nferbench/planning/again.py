@@ -18,7 +18,7 @@ def again(work: Work, states: Sequence[Status], names: Collection[str]) -> list[
     Args:
         work: the run.
         states: of its stages, in order.
-        names: of rows, of the recogniser or of data sets.
+        names: of rows, of the recogniser, of metrics or of data sets.
 
     Raises:
         UsageError: a name that is none of these.
@@ -26,7 +26,7 @@ def again(work: Work, states: Sequence[Status], names: Collection[str]) -> list[
     known = _named(work)
     for name in names:
         if name not in known:
-            raise unknown("row, recogniser or data set of this run", name, known, "nferbench plan")
+            raise unknown("row, recogniser, metric or data set of this run", name, known, "nferbench plan")
     wanted = {stage for name in names for stage in known[name]}
     for state in states:  # each follows what it needs
         if any(need in wanted for need in state.stage.needs()):
@@ -70,4 +70,6 @@ def _named(work: Work) -> Mapping[str, Collection[Stage]]:
             if cell.translation is not None:
                 networks = cell.translation.networks if isinstance(cell.translation, Translate) else ()
                 named.setdefault(row.name, set()).update((cell.translation, *networks))
+            for measure in cell.measures:
+                named.setdefault(measure.metric.name, set()).add(measure)
     return named

@@ -12,12 +12,14 @@ from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import PluginError
 from nferbench.contract.fer import FERModel
+from nferbench.contract.metric import Better, ImageMetric
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Group, NetworkRecipe, Translator
 from nferbench.contract.values import describe, digest, replaced
 from nferbench.planning.alike import likes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+MOST_DECIMALS = 9  # of a metric, as printed
 LONGEST = 200  # characters of a title, which has one line of a table
 
 
@@ -51,7 +53,7 @@ def check(value: Any, reserved: Collection[str] = ()) -> None:
     """Hold a registered value to its contract, at its defaults and at each of its own presets.
 
     Args:
-        value: a translator, data set, recogniser or detector.
+        value: a translator, data set, recogniser, detector, metric or library of metrics.
         reserved: words that may not be its name.
 
     Raises:
@@ -81,6 +83,8 @@ def _check(value: Any) -> None:
         _check_count("batch_size", value.batch_size, 1)
     elif isinstance(value, FaceDetector):
         _check_count("points", value.points, 0)
+    elif isinstance(value, ImageMetric):
+        check_metric(value)
     presets = getattr(value, "presets", {})
     if not isinstance(presets, Mapping) or not all(isinstance(fields, Mapping) for fields in presets.values()):
         raise PluginError(f"presets is {shown(presets)}; a mapping of fields by preset is due")
@@ -89,6 +93,8 @@ def _check(value: Any) -> None:
         check_value(f"at preset {preset} it", changed)
         if isinstance(changed, Translator):
             check_translator(changed)
+        elif isinstance(changed, ImageMetric):
+            check_metric(changed)
 
 
 def check_translator(translator: Translator) -> None:
@@ -122,6 +128,25 @@ def check_translator(translator: Translator) -> None:
             raise PluginError(f"of network {role} the title must be a text, and paired True or False")
     if dict(translator.networks()) != dict(networks):
         raise PluginError("networks() gives recipes that are not equal when it is asked twice")
+
+
+def check_metric(metric: ImageMetric) -> None:
+    """Hold what a metric says of itself to the contract: its direction, its decimals and its texts.
+
+    Raises:
+        PluginError: what is wrong.
+        Exception: whatever a property of it raises.
+    """
+    if metric.better not in get_args(Better):
+        raise PluginError(f"better is {shown(metric.better)}; allowed: {', '.join(get_args(Better))}")
+    if not isinstance(metric.reference, bool):
+        raise PluginError(f"reference is {shown(metric.reference)}; True or False is due")
+    _check_count("decimals", metric.decimals, 0)
+    if metric.decimals > MOST_DECIMALS:
+        raise PluginError(f"decimals is {metric.decimals}; at most {MOST_DECIMALS} are printed")
+    for what, text in (("lacking", metric.lacking), ("the note", metric.note)):
+        if text != "":
+            check_text(what, text)
 
 
 def check_value(what: str, value: Any) -> None:

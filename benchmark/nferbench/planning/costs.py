@@ -13,6 +13,7 @@ from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
 from nferbench.workspace.stages import (
     GivenImages,
+    MeasureTranslation,
     PrepareFaces,
     Recognise,
     ScoreTranslation,
@@ -92,7 +93,7 @@ def units(stage: Stage, work: Work) -> int:
         return count if stage.first is None else min(count, stage.first)
     if isinstance(stage, GivenImages):
         return len(stage.files)
-    if isinstance(stage, ScoreTranslation):
+    if isinstance(stage, ScoreTranslation | MeasureTranslation):
         return units(stage.translation, work)
     if isinstance(stage, Recognise):
         return stage.fer.updates(samples(stage, work))
@@ -132,6 +133,8 @@ def cost_key(stage: Stage, device: str) -> str:
         parts = ["given", stage.source.size]
     elif isinstance(stage, ScoreTranslation):
         parts = [stage.lpips, stage.translation.source.size]
+    elif isinstance(stage, MeasureTranslation):
+        parts = [describe(stage.metric), stage.translation.source.size]
     elif isinstance(stage, Recognise):
         parts = [describe(stage.fer), stage.faces.size]
     else:

@@ -19,7 +19,7 @@ from nferbench.planning.given_folders import Folder, Found, Images, found_in
 from nferbench.planning.plan import GIVEN, FoldStages, RowStages, Work, ordered, recognitions
 from nferbench.planning.plugins import METHOD_WORDS
 from nferbench.planning.presets import row_names
-from nferbench.workspace.stages import GivenImages, HeldOut, ScoreTranslation
+from nferbench.workspace.stages import GivenImages, HeldOut, MeasureTranslation, ScoreTranslation
 from nferbench.workspace.store import Store
 
 SHOWN = 5  # faults that an error lists
@@ -209,7 +209,8 @@ def _row(
             cells.append(FoldStages(fold, None, None, ()))
         else:
             trained = recognitions(work.settings, work.faces, held, others) if others else ()
-            cells.append(FoldStages(fold, translation, ScoreTranslation(translation, lpips), trained))
+            measures = tuple(MeasureTranslation(translation, metric) for metric in work.settings.metrics)
+            cells.append(FoldStages(fold, translation, ScoreTranslation(translation, lpips), trained, measures))
     stages = [*test.values(), *(extra or {}).values()]
     stamp = f"images by others, SHA-256 {digest(sorted({stage.content for stage in stages}))[:12]}"
     if any(stage.scaled for stage in stages):

@@ -26,6 +26,7 @@ from nferbench.planning.settings import NO_EXTRA, UNNAMED, Role, Settings
 from nferbench.planning.studies import Varied
 from nferbench.workspace.stages import (
     HeldOut,
+    MeasureTranslation,
     PrepareFaces,
     Recognise,
     ScoreTranslation,
@@ -48,6 +49,7 @@ class FoldStages:
     translation: Translation | None
     quality: ScoreTranslation | None
     recognition: tuple[Recognise, ...]  # equal but for their seeds
+    measures: tuple[MeasureTranslation, ...] = ()  # one a metric beside those of `quality`
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,8 @@ def _row(
             # Without a fitted network nothing depends on the fold: one translation of the extra set serves them all.
             translated = Translate(row.translator, networks, extra, "all", fold if networks else None, settings.seed)
             recognition = recognitions(settings, faces, fold, translated)
-        cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
+        measures = tuple(MeasureTranslation(test, metric) for metric in settings.metrics)
+        cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition, measures))
     kind = row.translator
     told = (*kind.stamps, *initial.stamps(kind))
     return RowStages(row.name, row.title, kind.group, kind.heterogeneous, told, row.tables, tuple(cells), row.varied)
@@ -282,7 +285,7 @@ def ordered(rows: Sequence[RowStages], folds: Collection[int]) -> tuple[Stage, .
     for index in folds:  # fold by fold: the first results come early
         for row in rows:
             cell = row.folds[index]
-            for stage in (cell.translation, cell.quality, *cell.recognition):
+            for stage in (cell.translation, cell.quality, *cell.measures, *cell.recognition):
                 if stage is not None:
                     add(stage)
     return tuple(placed)

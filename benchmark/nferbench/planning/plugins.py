@@ -20,6 +20,7 @@ from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import NferbenchError, PluginError, UsageError, unknown
 from nferbench.contract.fer import FERModel
+from nferbench.contract.metric import ImageMetric, Metric, MetricLibrary
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Translator
 from nferbench.planning.alike import in_run
@@ -43,6 +44,10 @@ BUILT_IN = (
     "nferbench.detectors.mesh",
     "nferbench.detectors.dlib68",
     "nferbench.detectors.fan",
+    "nferbench.metrics.published",
+    "nferbench.metrics.landmarks",
+    "nferbench.metrics.of_torchmetrics",
+    "nferbench.metrics.of_pyiqa",
     "nferbench_methods.none",
     "nferbench_methods.pix2pix",
     "nferbench_methods.cyclegan",
@@ -59,15 +64,17 @@ BUILT_IN = (
 METHOD_WORDS = ("all", "ablation", "variants", "studies", "nir-only", "oracle")  # and the rows of presets
 DATASET_WORDS = ("none",)
 DETECTOR_WORDS = ("given",)
+METRIC_WORDS = ("all", "accuracy", "macro_f1", "psnr_paper", "ssim_paper")  # the latter are columns of stored results
 
-KINDS: Mapping[str, type[Any]] = {
-    "nferbench_translators": Translator,
-    "nferbench_datasets": FaceDataset,
-    "nferbench_fer_models": FERModel,
-    "nferbench_detectors": FaceDetector,
+KINDS: Mapping[str, tuple[type[Any], ...]] = {
+    "nferbench_translators": (Translator,),
+    "nferbench_datasets": (FaceDataset,),
+    "nferbench_fer_models": (FERModel,),
+    "nferbench_detectors": (FaceDetector,),
+    "nferbench_metrics": (ImageMetric, MetricLibrary),
 }
 
-T = TypeVar("T", Translator, FaceDataset, FERModel, FaceDetector)
+T = TypeVar("T", Translator, FaceDataset, FERModel, FaceDetector, Metric)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class Registration:
 class Table(Generic[T]):
     """What one hook gave, by name."""
 
-    kind: str  # "method", "data set", "FER model", "face detector"
+    kind: str  # "method", "data set", "FER model", "face detector", "metric"
     command: str  # what lists them
     items: Mapping[str, T]
     failures: tuple[Failure, ...]
@@ -126,6 +133,7 @@ class Plugins:
     datasets: Table[FaceDataset]
     fer_models: Table[FERModel]
     detectors: Table[FaceDetector]
+    metrics: Table[Metric]
     failures: tuple[Failure, ...]
     files: tuple[str, ...]  # plugin files, for processes that must load them too
     registrations: tuple[Registration, ...]  # of all plugins, those that failed too
@@ -169,6 +177,7 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
         "nferbench_datasets": lambda _: DATASET_WORDS,
         "nferbench_fer_models": lambda _: (),
         "nferbench_detectors": lambda _: DETECTOR_WORDS,
+        "nferbench_metrics": lambda _: METRIC_WORDS,
     }
     owners: dict[str, dict[str, str]] = {hook: {} for hook in hooks}
     found = {
@@ -182,6 +191,7 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
         Table("data set", "nferbench datasets", found["nferbench_datasets"], lost),
         Table("FER model", "nferbench fer-models", found["nferbench_fer_models"], lost),
         Table("face detector", "nferbench detectors", found["nferbench_detectors"], lost),
+        Table("metric", "nferbench metrics", found["nferbench_metrics"], lost),
         lost,
         tuple(file for file in dict.fromkeys(files) if file in managers),
         tuple(
@@ -318,7 +328,8 @@ def _led(
 def _checked(value: Any, hook: str, reserved: Collection[str]) -> str:
     """The name of a registered value that keeps the contract."""
     if not isinstance(value, KINDS[hook]):
-        raise PluginError(f"it must return a list of {KINDS[hook].__name__}, not {shown(value)}")
+        due = " or ".join(kind.__name__ for kind in KINDS[hook])
+        raise PluginError(f"it must return a list of {due}, not {shown(value)}")
     check(value, reserved)
     return str(value.name)
 

@@ -30,7 +30,7 @@ SETTINGS: Mapping[str, int | str | bool] = {
     "fer": "resnet18",
     "fer_seeds": 1,
 }
-SECTIONS = ("methods", "datasets", "fer-models", "detectors")  # fields of what is registered, by its name
+SECTIONS = ("methods", "datasets", "fer-models", "detectors", "metrics")  # fields of what is registered, by its name
 ROWS = ("ablation", "rows")  # lists of variants
 NAMED = (*ROWS, STUDIES)  # lists whose entries are each known by a name
 LISTS = (*NAMED, "plugins")

@@ -17,6 +17,7 @@ from nferbench.planning.settings import Settings
 from nferbench.planning.studies import Varied, rest
 from nferbench.workspace.files import file_name, read_json, write_json
 from nferbench.workspace.locks import turn
+from nferbench.workspace.measured import with_measured
 from nferbench.workspace.stages import Stage, Translate, key
 from nferbench.workspace.store import Store
 
@@ -85,8 +86,10 @@ def write_record(work: Work, store: Store, command: str, stamps: Sequence[str] =
         with turn(store.workspace / "locks" / f"record-{name}", f"record {name}"):
             earlier = _earlier(path)
             _check_names(rows, earlier, name)
-            kept = [row for row in earlier if row["name"] not in mine]
-            write_json(path, {**record, "rows": [*rows, *kept]})
+            before = {row["name"]: row for row in earlier}
+            measured = [with_measured(row, before.get(row["name"], {})) for row in rows]
+            kept = [row for other, row in before.items() if other not in mine]
+            write_json(path, {**record, "rows": [*measured, *kept]})
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise UsageError(
             f"the record cannot be written: {error.filename2 or error.filename} is in its place; move it away"
@@ -130,8 +133,26 @@ def _row(row: RowStages, store: Store, stamps: Sequence[str]) -> dict[str, Any]:
         "tables": list(row.tables),
         "stamps": [*row.stamps, *stamps],
         **({"study": _place(row, row.varied)} if row.varied else {}),
+        **({"metrics": metrics} if (metrics := _metrics(row)) else {}),
         "folds": [_fold(cell, store) for cell in row.folds],
     }
+
+
+def _metrics(row: RowStages) -> list[dict[str, Any]]:
+    """What a report must know of the metrics of a row; two of one identity measure the same."""
+    metrics = dict.fromkeys(measure.metric for cell in row.folds for measure in cell.measures)
+    return [
+        {
+            "name": metric.name,
+            "title": metric.title,
+            "better": metric.better,
+            "decimals": metric.decimals,
+            "lacking": metric.lacking,
+            "note": metric.note,
+            "identity": digest(describe(metric))[:16],
+        }
+        for metric in metrics
+    ]
 
 
 def _place(row: RowStages, varied: Varied) -> dict[str, Any]:
@@ -142,8 +163,9 @@ def _place(row: RowStages, varied: Varied) -> dict[str, Any]:
 
 def _fold(cell: FoldStages, store: Store) -> dict[str, Any]:
     first, *repeats = cell.recognition or (None,)
-    shown = [stage for stage in (cell.translation, cell.quality, *cell.recognition) if stage is not None]
-    fold = {
+    results = (cell.translation, cell.quality, *cell.measures, *cell.recognition)
+    shown = [stage for stage in results if stage is not None]
+    fold: dict[str, Any] = {
         "fold": cell.fold,
         "translation": _reference(cell.translation, store),
         "quality": _reference(cell.quality, store),
@@ -151,7 +173,11 @@ def _fold(cell: FoldStages, store: Store) -> dict[str, Any]:
         # What is not done yet cannot say what it needs, and `prune` must not take that away.
         "needs": [_reference(stage, store) for stage in _behind(shown)],
     }
-    return {**fold, "fer_repeats": [_reference(each, store) for each in repeats]} if repeats else fold
+    if cell.measures:
+        fold["metrics"] = [{"name": each.metric.name, **_stored(each, store)} for each in cell.measures]
+    if repeats:
+        fold["fer_repeats"] = [_stored(each, store) for each in repeats]
+    return fold
 
 
 def _behind(shown: Sequence[Stage]) -> list[Stage]:
@@ -166,6 +192,8 @@ def _behind(shown: Sequence[Stage]) -> list[Stage]:
 
 
 def _reference(stage: Stage | None, store: Store) -> dict[str, str] | None:
-    if stage is None:
-        return None
+    return None if stage is None else _stored(stage, store)
+
+
+def _stored(stage: Stage, store: Store) -> dict[str, str]:
     return {"key": key(stage), "path": store.path(stage).relative_to(store.workspace).as_posix()}

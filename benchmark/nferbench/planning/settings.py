@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
@@ -13,12 +14,14 @@ from nferbench.contract.dataset import FaceDataset
 from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import UsageError
 from nferbench.contract.fer import FERModel
+from nferbench.contract.metric import ImageMetric
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import flatten, replaced
 from nferbench.datasets.detected import Detected
 from nferbench.datasets.levels import Range, parsed
 from nferbench.planning.alike import followers, in_run, likes, origins
 from nferbench.planning.initial import with_digests
+from nferbench.planning.measures import measures
 from nferbench.planning.naming import Named, named, registered
 from nferbench.planning.plugins import Plugins, Table
 from nferbench.planning.presets import SECTIONS, SETTINGS, Preset, read_preset
@@ -56,6 +59,7 @@ class Settings:
     fer: FERModel
     fer_seeds: int  # trainings of each recogniser, whose scores are averaged
     rows: tuple[Row, ...]
+    metrics: tuple[ImageMetric, ...] = ()  # what is measured beside LPIPS, PSNR and SSIM
     by_path: tuple[Role, ...] = ()  # sets that were given by path
     without_extra: str = ""  # why there is no extra set; "" where there is one
     notes: tuple[str, ...] = ()  # how words that mean two things were understood
@@ -82,6 +86,7 @@ class Request:
     detector: str | None = None
     crop: str | None = None
     changes: tuple[str, ...] = ()  # "path=value"
+    metrics: tuple[str, ...] = ()  # beside LPIPS, PSNR and SSIM
 
 
 def resolve(request: Request, plugins: Plugins) -> Settings:
@@ -147,7 +152,11 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     recognisers = _configured(plugins.fer_models, content, "fer-models", settled.known_as, problems)
     known = attempt(problems, plugins.fer_models.__getitem__, values["fer"])
     fer = attempt(problems, with_digests, recognisers[known.name]) if known else None
-    detector = _detector(values["detector"], content, plugins, settled.known_as, problems)
+    detectors = _configured(plugins.detectors, content, "detectors", settled.known_as, problems)
+    known_detector = (
+        attempt(problems, plugins.detectors.__getitem__, values["detector"]) if values["detector"] != "given" else None
+    )
+    detector = detectors[known_detector.name] if known_detector else None
     if detector and values["crop"] == "given":
         values["crop"] = "box68" if detector.points else "fan"
     if detector and dataset and extra:
@@ -160,12 +169,14 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     following = followers(plugins.translators.items, fields)
     made_of = [path for row in rows for each in row.made_of for path in origins(each, following)]
     problems += [why for name, why in refused.items() if any(within(path, f"methods.{name}") for path in made_of)]
+    metrics = measures(request.metrics, content, plugins.metrics, detectors, problems)
     sets: dict[Role, Named | None] = {"dataset": target, "extra": other}
     if not problems:
         used = made_of
         used += [path for each in sets.values() if each for path in each.settings()]
         used += leaves(fer, f"fer-models.{values['fer']}")
         used += leaves(detector, f"detectors.{values['detector']}") if detector else ()
+        used += [path for metric in metrics for path in _paths(metric)]
         problems += ineffective([path for name in SECTIONS for path in paths(changes.get(name, {}), name)], used)
     if problems or dataset is None or fer is None:
         raise UsageError("\n".join(dict.fromkeys(problems)))
@@ -178,6 +189,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         fer=fer,
         detector=detector,
         rows=rows,
+        metrics=metrics,
         by_path=tuple(role for role, each in sets.items() if each and each.by_path),
         without_extra=without_extra,
         notes=tuple(each.note for each in sets.values() if each and each.note),
@@ -185,12 +197,12 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     )
 
 
-def _detector(
-    name: str, content: Mapping[str, Any], plugins: Plugins, known_as: Sequence[str], problems: list[str]
-) -> FaceDetector | None:
-    detectors = _configured(plugins.detectors, content, "detectors", known_as, problems)
-    known = attempt(problems, plugins.detectors.__getitem__, name) if name != "given" else None
-    return detectors[known.name] if known else None
+def _paths(metric: ImageMetric) -> Iterator[str]:
+    """The settings of a metric, and those of detectors that it holds."""
+    yield from leaves(metric, f"metrics.{metric.name}")
+    for field in dataclasses.fields(metric):  # type: ignore[arg-type]
+        if isinstance(held := getattr(metric, field.name), FaceDetector):
+            yield from leaves(held, f"detectors.{held.name}")
 
 
 V = TypeVar("V", Translator, FaceDataset, FERModel, FaceDetector)

@@ -246,12 +246,14 @@ def _unnamed(value: Any) -> Any:
 
 def _row(row: Named, hidden: Pseudonyms) -> dict[str, Any]:
     said = {name: row[name] for name in ("name", "group", "heterogeneous", "tables") if name in row}
+    metrics = [{name: _unnamed(value) for name, value in metric.items()} for metric in row.get("metrics", [])]
     study = {name: _unnamed(value) for name, value in row["study"].items()} if row.get("study") else None
     return {
         **said,
         "title": _unnamed(row.get("title")),
         "stamps": [hidden.text(str(stamp)) for stamp in row.get("stamps", [])],
         **({"study": study} if study else {}),
+        **({"metrics": metrics} if metrics else {}),
         "folds": [_fold(fold) for fold in row["folds"]],
     }
 
@@ -261,6 +263,7 @@ def _fold(fold: Named) -> dict[str, Any]:
         "fold": fold["fold"],
         **{name: _moved(fold.get(name)) for name in ("translation", "quality", "fer")},
         **{name: [_moved(each) for each in fold[name]] for name in ("fer_repeats", "needs") if name in fold},
+        **({"metrics": [_measured(each) for each in fold["metrics"]]} if "metrics" in fold else {}),
     }
 
 
@@ -269,6 +272,10 @@ def _moved(reference: Named | None) -> dict[str, str] | None:
         return None
     kind, name = PurePosixPath(reference["path"]).parts
     return {"key": reference["key"], "path": f"{kind}/{_folder(name, reference['key'])}"}
+
+
+def _measured(reference: Named) -> dict[str, Any]:
+    return {"name": reference["name"], **(_moved(reference) or {})}
 
 
 def _splits(record: Recorded, entries: Mapping[str, Entry], hidden: Pseudonyms) -> dict[str, Any]:

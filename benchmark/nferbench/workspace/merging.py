@@ -21,6 +21,7 @@ from nferbench.workspace.entries import DESCRIPTION, Entry, all_entries, fault, 
 from nferbench.workspace.files import write_json
 from nferbench.workspace.holders import RECORD
 from nferbench.workspace.locks import HeldError, turn
+from nferbench.workspace.measured import with_measured
 from nferbench.workspace.recorded import Recorded, RecordedRow, all_recorded, read_recorded
 from nferbench.workspace.stages import KINDS
 from nferbench.workspace.store import Store, read_workspace
@@ -191,11 +192,16 @@ def _record(theirs: Recorded, mine: Path, here: Mapping[str, Path]) -> Taken:
         if row.name in own and not _whole(own[row.name], here) and _whole(row, here)
     }
     better = {name: row for name, row in better.items() if row.content != own[name].content}
-    if not new and not better:
+    theirs_of = {row.name: row.content for row in theirs.rows}
+    joined = [
+        with_measured(with_measured(better.get(row.name, row).content, row.content), theirs_of.get(row.name, {}))
+        for row in ours.rows
+    ]
+    changed = sum(mine != row.content for mine, row in zip(joined, ours.rows, strict=True))
+    if not new and not changed:
         return Taken("same")
-    rows = [better.get(row.name, row).content for row in ours.rows] + [row.content for row in new]
-    write_json(path, {**ours.content, "rows": rows})
-    return Taken("joined", rows=len(new) + len(better))
+    write_json(path, {**ours.content, "rows": [*joined, *(row.content for row in new)]})
+    return Taken("joined", rows=len(new) + changed)
 
 
 def _identity(record: Recorded) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def _row(content: Any) -> RecordedRow:
     for fold in content["folds"]:
         shown |= _references([fold.get("translation"), fold.get("quality"), fold.get("fer")])
         shown |= _references(fold.get("fer_repeats", []))
+        shown |= _references(fold.get("metrics", []))
         behind |= _references(fold.get("needs", []))
     complete = all("needs" in fold for fold in content["folds"])
     if not isinstance(content["name"], str):

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, final
 
 from nferbench.contract.dataset import FaceDataset, Modality
 from nferbench.contract.fer import FERModel
+from nferbench.contract.metric import ImageMetric
 from nferbench.contract.translator import FaceSpec, NetworkRecipe, Translator
 from nferbench.contract.values import LATER, describe, digest, told
 
@@ -189,6 +190,23 @@ class ScoreTranslation(Stage):
 
     def label(self) -> str:
         return self.translation.label()
+
+
+@final
+@dataclass(frozen=True)
+class MeasureTranslation(Stage):
+    """Measure translated test faces by one metric beside those of `ScoreTranslation`: a number per image."""
+
+    kind: ClassVar[str] = "quality"
+
+    translation: Translation
+    metric: ImageMetric
+
+    def needs(self) -> tuple[Stage, ...]:
+        return (self.translation, self.translation.source)
+
+    def label(self) -> str:
+        return f"{self.translation.label()}-{self.metric.name.replace(':', '-')}"
 
 
 @final
