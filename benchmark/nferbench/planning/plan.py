@@ -167,8 +167,9 @@ def plan_work(
     notes += _lookalikes(called["dataset"], listings, one_collection=_under_one_root(roots))
     for row in settings.rows:
         initial.check_unseen(row.translator, faces.content, settings.dataset.name)
+        initial.check_trained(row.translator, pairs)
     rows = [_reference("nir-only", settings, faces, folds, None)]
-    rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
+    rows += [_row(row, settings, faces, extra, folds, lpips, pairs) for row in settings.rows]
     if extra is not None and "nir" in extra_modalities:
         rows.insert(1, _reference("oracle", settings, faces, folds, extra))
     trainings = [need for row in rows for cell in row.folds if cell.translation for need in cell.translation.networks]
@@ -233,6 +234,7 @@ def _row(
     extra: PrepareFaces | None,
     folds: Sequence[HeldOut],
     lpips: str,
+    pairs: int,
 ) -> RowStages:
     cells = []
     for fold in folds:
@@ -245,7 +247,7 @@ def _row(
             recognition = _recognition(settings, faces, fold, translated)
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
     kind = row.translator
-    told = (*kind.stamps, *initial.stamps(kind))
+    told = (*kind.stamps, *initial.stamps(kind), *initial.frozen(kind, pairs))
     return RowStages(row.name, row.title, kind.group, kind.heterogeneous, told, row.tables, tuple(cells), row.varied)
 
 
