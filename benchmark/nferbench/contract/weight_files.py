@@ -100,9 +100,10 @@ def read(path: str, sha256: str) -> StoredWeights:
 
 def _tensors(shown: str, stream: BufferedReader) -> tuple[Form, dict[str, Tensor]]:
     """What a file holds; its first bytes say in which form."""
-    first = stream.read(len(_ZIP))
+    first = stream.read(9)
     stream.seek(0)
-    if first.startswith((_ZIP, _PICKLE)):
+    # A length of eight bytes, which may begin like a pickle, and the JSON of a safetensors file.
+    if first[8:] != b"{" and first.startswith((_ZIP, _PICKLE)):
         return "torch", _state_dict(shown, stream)
     from safetensors import SafetensorError
     from safetensors.torch import load

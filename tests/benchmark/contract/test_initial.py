@@ -61,6 +61,18 @@ def test_without_a_file_nothing_happens() -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def test_a_safetensors_file_is_known_even_where_its_length_begins_like_a_pickle(tmp_path: Path) -> None:
+    fitted, file = nn.Linear(2, 2), tmp_path / "w.pth"
+    lengths = set()
+    for filling in range(0, 256, 8):
+        save_file(whole(fitted), file, {"filling": "x" * filling})
+        lengths.add(file.read_bytes()[0])
+        here = nn.Linear(2, 2)
+        load_initial(str(file), hashlib.sha256(file.read_bytes()).hexdigest(), here)
+        assert same(here, fitted)
+    assert 0x80 in lengths
+
+
 WRONG: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
     "missing": (lambda tensors: tensors.pop("bias"), "'bias' is missing"),
     "left over": (lambda tensors: tensors.update(more=torch.ones(1)), "'more' is left over"),
