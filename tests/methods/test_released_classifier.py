@@ -147,3 +147,9 @@ def test_other_classifiers_are_refused_by_name(tmp_path: Path) -> None:
     averaging = {name: value for name, value in state.items() if not name.startswith("out.2")}
     assert "attention pooling" in refusal(saved(RECIPE, averaging, tmp_path / "p.pt"), SIZE)
     assert "heads of 96" in refusal(saved(replace(RECIPE, head_channels=96), state, tmp_path / "h.pt"), SIZE)
+
+
+def test_what_is_left_out_is_told_where_networks_have_no_memory(tmp_path: Path) -> None:
+    recipe = saved(RECIPE, EncoderUNetModel(RECIPE, classes=1000).state_dict(), tmp_path / "c.pt")
+    with torch.device("meta"):
+        assert len(started(recipe, SIZE)[1]) == 2

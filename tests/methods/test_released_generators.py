@@ -166,3 +166,11 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         (cut := tmp_path / "cut.pth").write_bytes(data[:length])
         recipe = replace(whole, init=str(cut), init_sha256=hashlib.sha256(data[:length]).hexdigest())
         assert "initial weights" in refusal(recipe, SIZE)
+
+
+def test_weights_are_read_and_checked_where_networks_have_no_memory(tmp_path: Path) -> None:
+    recipe = saved(PIX2PIX, UnetGenerator(4, 4).state_dict(), tmp_path / "a.pth")
+    other = saved(PIX2PIX, UnetGenerator(5, 4).state_dict(), tmp_path / "b.pth")
+    with torch.device("meta"):
+        started(recipe, SIZE)
+        assert "'model.model.1.model.3.model.3.model" in refusal(other, SIZE)

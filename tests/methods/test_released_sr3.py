@@ -200,3 +200,11 @@ def test_the_state_of_an_optimiser_is_refused(name: str, tmp_path: Path) -> None
     assert "not a state dict of tensors (it holds 'epoch', 'iter'" in refusal(
         saved(RECIPE, content, tmp_path / name), SIZE
     )
+
+
+def test_the_schedule_is_compared_where_networks_have_no_memory(tmp_path: Path) -> None:
+    good, other = Diffusion(unet()).state_dict(), Diffusion(unet(), last=2e-2).state_dict()
+    good, other = saved(RECIPE, good, tmp_path / "g.pth"), saved(RECIPE, other, tmp_path / "o.pth")
+    with torch.device("meta"):
+        started(good, SIZE)
+        assert "2000 steps from 1e-06 to 0.02" in refusal(other, SIZE)

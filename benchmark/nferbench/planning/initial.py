@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nferbench.contract.errors import UsageError
+from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import NetworkRecipe, Translator
 from nferbench.contract.weight_files import digest, parts
+from nferbench.workspace.entries import DESCRIPTION
+from nferbench.workspace.files import read_json
+from nferbench.workspace.stages import PrepareFaces
 
 T = TypeVar("T")
 
@@ -97,23 +101,43 @@ def check_trained(translator: Translator, pairs: int) -> None:
             )
 
 
-def check_unseen(translator: Translator, content: str, dataset: str) -> None:
-    """Refuse weights that were trained on all of the set that is now to be divided into folds.
+def check_unseen(translator: Translator, content: str, dataset: str, tested: Collection[str] = ()) -> None:
+    """Refuse weights that were trained on people of the set that is now to be divided into folds, who are tested.
+
+    What is known of other weights than those that `pretrain` wrote, or that lie in a workspace, is nothing.
 
     Args:
         translator: the method.
         content: fingerprint of the faces of the data set.
         dataset: its name, for the message.
+        tested: people in the test parts of the folds that are to be run.
 
     Raises:
         UsageError: such weights.
     """
     for file in starts(translator):
-        if origin(file).get(CONTENT) == content:
+        trained_on, spared = _seen(file)
+        if trained_on == content and not (spared and spared.issuperset(tested)):
+            who = f"people in {dataset} who are tested now" if spared else f"everyone in {dataset}"
             raise UsageError(
-                f"{translator.name}: initial weights {file} were trained on everyone in {dataset}, people of the test "
+                f"{translator.name}: initial weights {one_line(str(file))} were trained on {who}, people of the test "
                 "folds too; start from weights of other people, or from nothing (init='')"
             )
+
+
+def _seen(file: Path) -> tuple[str, frozenset[str]]:
+    """Fingerprint of the set that weights were trained on, and who of it was held out; "" where that is not known."""
+    told = origin(file)
+    if CONTENT in told:
+        return str(told[CONTENT]), frozenset()
+    folder = file.resolve().parent
+    try:  # as a training leaves them in its workspace
+        training = read_json(folder / DESCRIPTION)["description"]
+        (need,) = training["needs"]
+        (faces,) = folder.parents[1].glob(f"{PrepareFaces.kind}/*-{need[:12]}")
+        return str(read_json(faces / DESCRIPTION)["description"]["content"]), frozenset(training["fold"]["test"])
+    except (OSError, DataError, LookupError, TypeError, ValueError):
+        return "", frozenset()
 
 
 def _starts(value: object) -> bool:

@@ -165,8 +165,9 @@ def plan_work(
             names = ", ".join(classes)
             raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
     notes += _lookalikes(called["dataset"], listings, one_collection=_under_one_root(roots))
+    tested = {subject for index in wanted for subject in folds[index].test}
     for row in settings.rows:
-        initial.check_unseen(row.translator, faces.content, settings.dataset.name)
+        initial.check_unseen(row.translator, faces.content, settings.dataset.name, tested)
         initial.check_trained(row.translator, pairs)
     rows = [_reference("nir-only", settings, faces, folds, None)]
     rows += [_row(row, settings, faces, extra, folds, lpips, pairs) for row in settings.rows]

@@ -40,13 +40,14 @@ def test_without_updates_weights_of_another_workspace_are_used_as_they_are(weigh
     (file,) = tmp_path.glob("networks/pix2pix-*/weights.safetensors")
     used, given = load_file(file), load_file(weights)
     assert used.keys() == given.keys() and all(torch.equal(used[name], given[name]) for name in given)
-    assert "pix2pix: weights as released, not trained on this set" in run("report", "--workspace", str(tmp_path))
+    (record,) = tmp_path.glob("records/*.json")
+    assert "pix2pix: weights as released, not trained on this set" in record.read_text("utf-8")
 
 
-def test_without_updates_and_without_weights_nothing_is_run(tmp_path: Path) -> None:
-    for count in ("0", "-1"):
-        told = run("plan", *TINY, *FEW, "--set", f"{EPOCHS}={count}", "--workspace", str(tmp_path), code=2)
-        assert "pix2pix: network generator would have" in told and "(init)" in told
+def test_weights_of_a_fold_are_refused_for_people_that_it_trained_on(weights: Path, tmp_path: Path) -> None:
+    start = (*TINY, "--set", f"{EPOCHS}=0", "--set", f"{INIT}={weights}", "--workspace", str(tmp_path))
+    other = (*OTHERS[:-4], "--fold", "1", "--extra", "none")
+    assert "were trained on people in synthetic-others who are tested now" in run("plan", *start, *other, code=2)
 
 
 def test_weights_that_do_not_fit_are_refused_before_any_work(tmp_path: Path) -> None:
