@@ -14,6 +14,7 @@ from released import close, randomise, refusal, started
 
 from nferbench.contract.weight_files import digest
 from nferbench_methods.diffusion.score import ScoreRecipe
+from nferbench_methods.pix2pix import Pix2PixRecipe
 
 RECIPE = ScoreRecipe(conditional=False, width=16, multipliers=(1, 2), res_blocks=1, attention=(8,), head_channels=8)
 SIZE = 16
@@ -119,6 +120,7 @@ def test_other_classes_other_schedules_and_halves_of_a_folder_are_refused(tmp_pa
     assert "folder without config.json" in refusal(recipe, SIZE)
 
 
-def test_a_narrow_recipe_takes_a_folder_and_no_file_of_guided_diffusion(tmp_path: Path) -> None:
+def test_networks_without_such_a_form_refuse_the_folder(tmp_path: Path) -> None:
     network().save_pretrained(tmp_path)
-    assert told(tmp_path).width == 16
+    recipe = Pix2PixRecipe(levels=2, width=4, init=str(tmp_path), init_sha256=digest(tmp_path))
+    assert "in the form of diffusers; allowed here: a safetensors file of nferbench, or torch" in refusal(recipe, 32)

@@ -62,7 +62,7 @@ def load_initial(
     elif stored.form == "safetensors":
         content = stored.tensors
     else:
-        allowed = ", ".join(["safetensors of nferbench", *(f"{form} files of its authors" for form in released)])
+        allowed = " or ".join(["a safetensors file of nferbench,", *released]).removesuffix(",")
         raise UsageError(f"initial weights {shown} are in the form of {stored.form}; allowed here: {allowed}")
     parts = {"": fitted}
     if any(APART in name for name in content):

@@ -65,7 +65,8 @@ class ScoreRecipe(NetworkRecipe):
 
     @property
     def _of_guided_diffusion(self) -> bool:
-        return not self.init.endswith(".safetensors") and not Path(self.init or "file").is_dir()
+        folder = bool(self.init) and Path(self.init).is_dir()
+        return not folder and not self.init.endswith(".safetensors")
 
     @property
     def title(self) -> str:
