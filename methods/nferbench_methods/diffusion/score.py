@@ -103,14 +103,13 @@ class ScoreRecipe(NetworkRecipe):
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
         from nferbench_methods.released.diffusers_folder import diffusers_unet
 
-        unet: TimeUNet = network.unet  # type: ignore[assignment]
-
         def guided_diffusion(stored: StoredWeights) -> Mapping[str, Tensor]:
+            unet: TimeUNet = network.unet  # type: ignore[assignment]
             check_heads(unet, self.head_channels)
             return _within(from_guided_diffusion(stored.tensors, unet, self.init_attention))
 
         def diffusers(stored: StoredWeights) -> Mapping[str, Tensor]:
-            return _within(diffusers_unet(stored, unet))
+            return _within(diffusers_unet(stored, network.unet))  # type: ignore[arg-type]
 
         released = {"torch": guided_diffusion, "diffusers": diffusers}
         load_initial(self.init, self.init_sha256, network, released=released)
