@@ -154,6 +154,13 @@ def test_other_networks_of_the_authors_are_refused_by_name(tmp_path: Path) -> No
     assert "is not finite" in refusal(saved(PIX2PIX, broken, tmp_path / "n.pth"), SIZE)
 
 
+def test_names_in_a_file_are_told_in_one_line(tmp_path: Path) -> None:
+    state = UnetGenerator(4, 4).state_dict() | {"two\nlines\x1b[31m": torch.ones(1)}
+    assert r"'two\nlines\x1b[31m' is left over" in refusal(saved(PIX2PIX, state, tmp_path / "a.pth"), SIZE)
+    wrapped = {"state\ndict": {"a": torch.ones(1)}}
+    assert "it holds 'state" in refusal(saved(PIX2PIX, wrapped, tmp_path / "b.pth"), SIZE)
+
+
 @pytest.mark.parametrize("content", [{"state_dict": {}}, {"model": {"a": torch.ones(1)}}, {}, [torch.ones(1)], print])
 def test_what_is_no_state_dict_is_refused_and_not_run(content: object, tmp_path: Path) -> None:
     assert "not a state dict of tensors" in refusal(saved(PIX2PIX, content, tmp_path / "x.pth"), SIZE)

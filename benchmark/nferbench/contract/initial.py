@@ -58,7 +58,7 @@ def load_initial(
         try:
             content = released[stored.form](stored)
         except UsageError as error:
-            raise UsageError(f"initial weights {shown} do not fit: {error}") from None
+            raise UsageError(f"initial weights {shown} do not fit: {one_line(str(error))}") from None
     elif stored.form == "safetensors":
         content = stored.tensors
     else:
@@ -82,7 +82,7 @@ def note_initial(line: str) -> None:
     """Note what of given weights is not used, or what they leave as it was, if somebody listens."""
     heard = _heard.get()
     if heard is not None:
-        heard.append(line)
+        heard.append(one_line(line))
 
 
 @contextmanager

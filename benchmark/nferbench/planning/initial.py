@@ -87,7 +87,7 @@ def check_trained(translator: Translator, pairs: int) -> None:
 
     Args:
         translator: the method.
-        pairs: of the data set.
+        pairs: that it is trained on, in the fold with the fewest.
 
     Raises:
         UsageError: such a network, or fewer than 0 updates.

@@ -148,8 +148,8 @@ def plan_work(
             f"translated to train on, or --extra {NO_EXTRA} to do without"
         )
     nir = {face.pair for face in listing.faces if face.modality == "nir" and face.pair}
-    pairs = sum(face.modality == "vis" and face.pair in nir for face in listing.faces)
-    if not pairs:
+    paired = [face.subject for face in listing.faces if face.modality == "vis" and face.pair in nir]
+    if not paired:
         raise DataError(f"{settings.dataset.name} has no VIS-NIR pairs; a data set to translate in needs them")
     classes = classes_of(listing.faces)
     listings = {faces: listing}
@@ -166,11 +166,12 @@ def plan_work(
             raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
     notes += _lookalikes(called["dataset"], listings, one_collection=_under_one_root(roots))
     tested = {subject for index in wanted for subject in folds[index].test}
+    fewest = min(sum(subject not in fold.test for subject in paired) for fold in folds) or 1  # none is told of later
     for row in settings.rows:
         initial.check_unseen(row.translator, faces.content, settings.dataset.name, tested)
-        initial.check_trained(row.translator, pairs)
+        initial.check_trained(row.translator, fewest)
     rows = [_reference("nir-only", settings, faces, folds, None)]
-    rows += [_row(row, settings, faces, extra, folds, lpips, pairs) for row in settings.rows]
+    rows += [_row(row, settings, faces, extra, folds, lpips, fewest) for row in settings.rows]
     if extra is not None and "nir" in extra_modalities:
         rows.insert(1, _reference("oracle", settings, faces, folds, extra))
     trainings = [need for row in rows for cell in row.folds if cell.translation for need in cell.translation.networks]
@@ -183,7 +184,7 @@ def plan_work(
         stages=_ordered(rows, wanted),
         classes=classes,
         subjects=len({face.subject for face in listing.faces}),
-        pairs=pairs,
+        pairs=len(paired),
         splits=splits_fingerprint(listing.faces, divisions),
         division="fixed" if is_fixed(listing.faces) else settings.division,
         notes=tuple(dict.fromkeys(notes)),
@@ -235,7 +236,7 @@ def _row(
     extra: PrepareFaces | None,
     folds: Sequence[HeldOut],
     lpips: str,
-    pairs: int,
+    fewest: int,
 ) -> RowStages:
     cells = []
     for fold in folds:
@@ -248,7 +249,7 @@ def _row(
             recognition = _recognition(settings, faces, fold, translated)
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition))
     kind = row.translator
-    told = (*kind.stamps, *initial.stamps(kind), *initial.frozen(kind, pairs))
+    told = (*kind.stamps, *initial.stamps(kind), *initial.frozen(kind, fewest))
     return RowStages(row.name, row.title, kind.group, kind.heterogeneous, told, row.tables, tuple(cells), row.varied)
 
 
