@@ -118,10 +118,11 @@ def check_unseen(translator: Translator, content: str, dataset: str, tested: Col
     for file in starts(translator):
         trained_on, spared = _seen(file)
         if trained_on == content and not (spared and spared.issuperset(tested)):
-            who = f"people in {dataset} who are tested now" if spared else f"everyone in {dataset}"
+            everyone = f"everyone in {dataset}, people of the test folds too"
+            who = f"people in {dataset} who are tested now" if spared else everyone
             raise UsageError(
-                f"{translator.name}: initial weights {one_line(str(file))} were trained on {who}, people of the test "
-                "folds too; start from weights of other people, or from nothing (init='')"
+                f"{translator.name}: initial weights {one_line(str(file))} were trained on {who}; start from "
+                "weights of other people, or from nothing (init='')"
             )
 
 
@@ -132,10 +133,13 @@ def _seen(file: Path) -> tuple[str, frozenset[str]]:
         return str(told[CONTENT]), frozenset()
     folder = file.resolve().parent
     try:  # as a training leaves them in its workspace
-        training = read_json(folder / DESCRIPTION)["description"]
-        (need,) = training["needs"]
+        told = read_json(folder / DESCRIPTION)
+        if told["result"]["updates"] == 0:  # as they came, from wherever
+            return "", frozenset()
+        (need,) = told["description"]["needs"]
         (faces,) = folder.parents[1].glob(f"{PrepareFaces.kind}/*-{need[:12]}")
-        return str(read_json(faces / DESCRIPTION)["description"]["content"]), frozenset(training["fold"]["test"])
+        content = read_json(faces / DESCRIPTION)["description"]["content"]
+        return str(content), frozenset(told["description"]["fold"]["test"])
     except (OSError, DataError, LookupError, TypeError, ValueError):
         return "", frozenset()
 

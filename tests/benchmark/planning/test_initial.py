@@ -62,14 +62,14 @@ def test_weights_that_saw_everyone_in_the_data_set_are_refused(tmp_path: Path) -
         check_unseen(method, "content", "synthetic-hfe")
 
 
-def fold(workspace: Path, test: list[str]) -> str:
+def fold(workspace: Path, test: list[str], updates: int = 5) -> str:
     """Weights as they lie in a workspace after a training in which some people were held out."""
     file = weights(workspace / "networks" / "n" / "weights.safetensors")
     faces = workspace / "faces" / f"s-{'f' * 12}"
     faces.mkdir(parents=True, exist_ok=True)
     (faces / "stage.json").write_text(json.dumps({"description": {"content": "content"}}))
-    training = {"needs": ["f" * 64], "fold": {"test": test}}
-    (workspace / "networks" / "n" / "stage.json").write_text(json.dumps({"description": training}))
+    training = {"description": {"needs": ["f" * 64], "fold": {"test": test}}, "result": {"updates": updates}}
+    (workspace / "networks" / "n" / "stage.json").write_text(json.dumps(training))
     return file
 
 
@@ -81,6 +81,7 @@ def test_weights_of_a_fold_are_refused_but_for_people_that_it_held_out(tmp_path:
         check_unseen(method, "content", "S", {"a", "c"})
     with pytest.raises(UsageError, match="everyone in S"):
         check_unseen(starting(fold(tmp_path, [])), "content", "S", {"a"})
+    check_unseen(starting(fold(tmp_path, [], updates=0)), "content", "S", {"a"})
     (tmp_path / "networks" / "n" / "stage.json").write_text("[]")
     check_unseen(method, "content", "S", {"c"})
 
