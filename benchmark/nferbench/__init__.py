@@ -26,10 +26,11 @@ from nferbench.contract.hookspecs import hookimpl
 from nferbench.contract.metric import ImageMetric, MetricLibrary
 from nferbench.contract.translator import Batch, Divisible, FaceSpec, Group, Learner, NetworkRecipe, Translator
 from nferbench.contract.values import LATER, LIKE
+from nferbench.contract.weight_files import StoredWeights
 
 if TYPE_CHECKING:
     from nferbench.contract.fused import fuse, load_optimiser
-    from nferbench.contract.initial import load_initial
+    from nferbench.contract.initial import load_initial, note_initial
     from nferbench.contract.learning import GradientLearner
     from nferbench.contract.noise import ImageNoise, derive_seed
     from nferbench.contract.piecewise import PiecewiseLoss
@@ -52,6 +53,7 @@ _WITH_TORCH = {
     "load_optimiser": "fused",
     "luma": "pixels",
     "mixed_precision": "precision",
+    "note_initial": "initial",
     "note_pushes": "pushes",
 }
 
@@ -98,6 +100,7 @@ __all__ = [
     "Picture",
     "PiecewiseLoss",
     "PluginError",
+    "StoredWeights",
     "Translator",
     "UsageError",
     "__version__",
@@ -111,5 +114,6 @@ __all__ = [
     "load_optimiser",
     "luma",
     "mixed_precision",
+    "note_initial",
     "note_pushes",
 ]

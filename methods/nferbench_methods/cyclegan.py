@@ -18,7 +18,7 @@ from nferbench import LATER, FaceSpec, Group, Learner, NetworkRecipe, Translator
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench import ImageNoise
+    from nferbench import ImageNoise, StoredWeights
 
 
 @final
@@ -42,7 +42,7 @@ class CycleGANRecipe(NetworkRecipe):
     epochs: int = 200  # passes over the faces; constant rate in the first half, linear decay in the second
     batch_size: int = 1  # VIS faces per update, and as many unrelated NIR faces
     jitter: float = 286 / 256  # side to which faces are enlarged before the random crop, as a multiple; 1 only flips
-    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    # SHA-256 of weights to start from, of ours or one of the authors' generators; empty starts from nothing.
     init_sha256: str = field(default="", metadata={LATER: True})
     init: str = field(default="", compare=False)  # where that file lies
 
@@ -78,6 +78,7 @@ class CycleGANRecipe(NetworkRecipe):
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
         from nferbench_methods.gan.pool import ImagePool
         from nferbench_methods.gan.schedule import linear_decay
+        from nferbench_methods.released.cyclegan_and_pix2pix import resnet_generator
 
         device = next(network.parameters()).device
         nir_discriminator, vis_discriminator = opponents = [
@@ -94,7 +95,11 @@ class CycleGANRecipe(NetworkRecipe):
             "nir_discriminator": nir_discriminator,
             "vis_discriminator": vis_discriminator,
         }
-        load_initial(self.init, self.init_sha256, network, others)
+
+        def released(stored: StoredWeights) -> Mapping[str, Tensor]:
+            return resnet_generator(stored.tensors, network)  # type: ignore[arg-type]
+
+        load_initial(self.init, self.init_sha256, network, others, {"torch": released})
         optimisers = {
             "generator_optimiser": Adam(generating, lr=self.lr, betas=self.betas),
             "discriminator_optimiser": Adam(judging, lr=self.lr, betas=self.betas),

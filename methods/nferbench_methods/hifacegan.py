@@ -17,7 +17,7 @@ from nferbench import LATER, FaceSpec, Group, Learner, NetworkRecipe, Translator
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench import ImageNoise
+    from nferbench import ImageNoise, StoredWeights
 
 SMALLEST_PERCEIVED = 64  # px; below it the authors' code leaves the perceptual loss out
 STAMPS = {
@@ -50,7 +50,7 @@ class HiFaceGANRecipe(NetworkRecipe):
     betas: tuple[float, float] = (0.0, 0.9)  # of both Adam optimisers
     epochs: int = 50  # passes over the pairs; constant rate in the first 3/5, linear decay in the rest
     batch_size: int = 2  # pairs per update
-    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    # SHA-256 of weights to start from, of ours or the authors' `*_net_G.pth`; empty starts from nothing.
     init_sha256: str = field(default="", metadata={LATER: True})
     init: str = field(default="", compare=False)  # where that file lies
 
@@ -102,11 +102,16 @@ class HiFaceGANRecipe(NetworkRecipe):
         from nferbench_methods.gan.replenishment import initialise
         from nferbench_methods.gan.schedule import linear_decay
         from nferbench_methods.gan.vgg import pretrained_vgg
+        from nferbench_methods.released.hifacegan import hiface_generator
 
         discriminator = MultiscaleDiscriminator(width=self.discriminator_width)
         initialise(discriminator)
         discriminator.to(next(network.parameters()).device)
-        load_initial(self.init, self.init_sha256, network, {"discriminator": discriminator})
+
+        def released(stored: StoredWeights) -> Mapping[str, Tensor]:
+            return hiface_generator(stored.tensors, network)  # type: ignore[arg-type]
+
+        load_initial(self.init, self.init_sha256, network, {"discriminator": discriminator}, {"torch": released})
         optimisers = {
             "generator_optimiser": Adam(network.parameters(), lr=self.lr_generator, betas=self.betas),
             "discriminator_optimiser": Adam(discriminator.parameters(), lr=self.lr_discriminator, betas=self.betas),

@@ -16,7 +16,7 @@ from nferbench import LATER, FaceSpec, Group, Learner, NetworkRecipe, Translator
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nferbench import ImageNoise
+    from nferbench import ImageNoise, StoredWeights
 
 
 @final
@@ -35,7 +35,7 @@ class Pix2PixRecipe(NetworkRecipe):
     epochs: int = 200  # passes over the pairs; constant rate in the first half, linear decay in the second
     batch_size: int = 1  # pairs per update; only at 1 do training and translation normalise alike
     jitter: float = 286 / 256  # side to which faces are enlarged before the random crop, as a multiple; 1 only flips
-    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    # SHA-256 of weights to start from, of ours or the authors' `*_net_G.pth`; empty starts from nothing.
     init_sha256: str = field(default="", metadata={LATER: True})
     init: str = field(default="", compare=False)  # where that file lies
 
@@ -74,11 +74,16 @@ class Pix2PixRecipe(NetworkRecipe):
         from nferbench_methods.gan.networks import PatchDiscriminator, initialise
         from nferbench_methods.gan.pix2pix_objective import Pix2PixObjective
         from nferbench_methods.gan.schedule import linear_decay
+        from nferbench_methods.released.cyclegan_and_pix2pix import unet_generator
 
         discriminator = PatchDiscriminator(6, width=self.discriminator_width)
         initialise(discriminator)
         discriminator.to(next(network.parameters()).device)
-        load_initial(self.init, self.init_sha256, network, {"discriminator": discriminator})
+
+        def released(stored: StoredWeights) -> Mapping[str, Tensor]:
+            return unet_generator(stored.tensors, network)  # type: ignore[arg-type]
+
+        load_initial(self.init, self.init_sha256, network, {"discriminator": discriminator}, {"torch": released})
         optimisers = {
             "generator_optimiser": Adam(network.parameters(), lr=self.lr, betas=self.betas),
             "discriminator_optimiser": Adam(discriminator.parameters(), lr=self.lr, betas=self.betas),

@@ -67,3 +67,18 @@ def test_a_training_starts_where_another_ended(name: str, tmp_path: Path) -> Non
     assert start.keys() == ended.keys()
     assert all(torch.equal(start[key], ended[key]) for key in ended)
     assert not all(torch.equal(nothing[key], ended[key]) for key in ended)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_without_updates_the_result_is_the_given_weights(name: str, tmp_path: Path) -> None:
+    recipe: Any = RECIPES[name]
+    ended = {key: value for key, value in all_weights(*trained(recipe, 1)).items() if APART not in key}
+    path = tmp_path / "w.safetensors"
+    save_file(ended, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    length = "steps" if hasattr(recipe, "steps") else "epochs"
+    frozen = replace(recipe, init=str(path), init_sha256=digest, **{length: 0})
+    assert frozen.updates(10) == 0
+    _, learner = trained(frozen, 0)
+    result = learner.weights()
+    assert result.keys() == ended.keys() and all(torch.equal(result[key], ended[key]) for key in ended)

@@ -67,6 +67,8 @@ def plan(
     found = preflight(work, states, setup, store, timed=True, lenient=True)
     for line in found.lacking:
         say(f"note: a run stops before any training: {line}")
+    for line in found.notes:
+        say(f"note: {line}")
     cost = estimate(work, states, found)
     workers = chosen.jobs or default_jobs(setup)
     for role, seconds in cost.updates.items():

@@ -46,11 +46,14 @@ def accept_cost(
     from nferbench.planning.costs import estimate
 
     ahead = ahead or setup
-    if ahead.device != setup.device:
-        cost = estimate(work, states, preflight(work, states, ahead, store, timed=False))
+    timed = ahead.device == setup.device
+    found = preflight(work, states, ahead, store, timed=timed)
+    cost = estimate(work, states, found)
+    for note in found.notes:
+        say(f"note: {note}")
+    if not timed:
         say(f"{amount(cost.bytes)} of disk; how long it takes is not known: this machine has no GPU to time it on")
         return
-    cost = estimate(work, states, preflight(work, states, ahead, store, timed=True))
     say(
         f"about {duration(cost.wall(workers))} with {workers} worker{'s' * (workers > 1)} on {setup.device}, "
         f"{amount(cost.bytes)} of disk (from measured steps)"

@@ -1,84 +1,114 @@
-"""Weights that a training starts from: a safetensors file, known by its SHA-256.
+"""Weights that a training starts from: of ours or of others, known by their SHA-256.
 
-The tensors of the network that is fitted have plain names, as in what a training stores. A file may also hold those of
-networks that it is trained against, as NETWORK/TENSOR; without them these start from nothing.
+Ours are safetensors files, in which the tensors of the network that is fitted have plain names, as in what a training
+stores. A file may also hold those of networks that it is trained against, as NETWORK/TENSOR; without them these start
+from nothing. What others released has their names, which the recipe of the network knows how to read.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nferbench.contract.errors import UsageError
+from nferbench.contract.printable import one_line
+from nferbench.contract.weight_files import StoredWeights, read
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 APART = "/"  # between the name of a network and that of a tensor
 
+# What others released to tensors of the fitted network by its names; those that it leaves out stay as they are. Raises
+# UsageError where what was released does not fit.
+Reading = Callable[[StoredWeights], Mapping[str, "Tensor"]]
 
-def load_initial(path: str, sha256: str, fitted: nn.Module, others: Mapping[str, nn.Module] | None = None) -> None:
-    """Overwrite the weights of networks that are to be trained with those of a file; without a file, do nothing.
+_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+
+
+def load_initial(
+    path: str,
+    sha256: str,
+    fitted: nn.Module,
+    others: Mapping[str, nn.Module] | None = None,
+    released: Mapping[str, Reading] = MappingProxyType({}),
+) -> None:
+    """Overwrite the weights of networks that are to be trained with given ones; without any, do nothing.
 
     Args:
-        path: of the file; "" where there is none.
-        sha256: of the file, in hexadecimal digits; "" where there is none.
+        path: of a file or folder; "" where there is none.
+        sha256: of what lies there, in hexadecimal digits; "" where there is none.
         fitted: the network that the training returns.
         others: those that it is trained against, by name.
+        released: how weights that others released for `fitted` are read, by the form in which they lie.
 
     Raises:
-        UsageError: the file is missing, is another one, is damaged, or does not fit the networks.
+        UsageError: the weights are missing, are others, are damaged, or do not fit the networks.
     """
     if not path and not sha256:
         return
     import torch
 
-    content = _read(path, sha256)
+    shown = one_line(path)
+    stored = read(path, sha256)
+    if stored.form in released:
+        try:
+            content = released[stored.form](stored)
+        except UsageError as error:
+            raise UsageError(f"initial weights {shown} do not fit: {one_line(str(error))}") from None
+    elif stored.form == "safetensors":
+        content = stored.tensors
+    else:
+        allowed = " or ".join(["a safetensors file of nferbench,", *released]).removesuffix(",")
+        raise UsageError(f"initial weights {shown} are in the form of {stored.form}; allowed here: {allowed}")
     parts = {"": fitted}
     if any(APART in name for name in content):
         parts |= {f"{name}{APART}": network for name, network in (others or {}).items()}
+    elif others:
+        note_initial(f"not in {shown}, and started from nothing: {', '.join(others)}")
     expected = {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.state_dict().items()}
-    _check(path, content, expected)
+    if stored.form in released:
+        expected = {name: expected[name] for name in content}
+    _check(shown, content, expected)
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(content[name])
 
 
-def _read(path: str, sha256: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+def note_initial(line: str) -> None:
+    """Note what of given weights is not used, or what they leave as it was, if somebody listens."""
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(one_line(line))
 
-    file = Path(path)
-    if not path or not file.is_file():
-        raise UsageError(f"initial weights '{path}' are not a file; set init to where {sha256[:12] or 'they'} lies")
-    data = file.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != sha256:
-        raise UsageError(
-            f"initial weights {path} have SHA-256 {digest}, not '{sha256}'; give that file, or its SHA-256"
-        )
+
+@contextmanager
+def hear_initial() -> Iterator[list[str]]:
+    """Listen to what is noted inside the block, in this thread: ``with hear_initial() as heard``."""
+    heard: list[str] = []
+    before = _heard.set(heard)
     try:
-        content: dict[str, Tensor] = load(data)
-    except SafetensorError as error:
-        raise UsageError(f"initial weights {path} are no safetensors file ({error}); give one") from None
-    return content
+        yield heard
+    finally:
+        _heard.reset(before)
 
 
-def _check(path: str, content: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Hold the tensors of a file to those of the networks: all of them and no others, alike in form, and numbers."""
+def _check(shown: str, content: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Hold tensors to those of the networks: all of them and no others, alike in form, and numbers."""
     hint = "the recipe must be that of the weights"
     for name in dict.fromkeys([*expected, *content]):
         if name not in content:
-            raise UsageError(f"initial weights {path} do not fit: '{name}' is missing; {hint}")
+            raise UsageError(f"initial weights {shown} do not fit: '{name}' is missing; {hint}")
         if name not in expected:
-            raise UsageError(f"initial weights {path} do not fit: '{name}' is left over; {hint}")
+            raise UsageError(f"initial weights {shown} do not fit: '{one_line(name)}' is left over; {hint}")
         given, wanted = content[name], expected[name]
         if given.shape != wanted.shape:
             shapes = f"{tuple(given.shape)}, the network's {tuple(wanted.shape)}"
-            raise UsageError(f"initial weights {path} do not fit: '{name}' has shape {shapes}; {hint}")
+            raise UsageError(f"initial weights {shown} do not fit: '{name}' has shape {shapes}; {hint}")
         if given.is_floating_point() != wanted.is_floating_point():
-            raise UsageError(f"initial weights {path} do not fit: '{name}' is {given.dtype}; {hint}")
+            raise UsageError(f"initial weights {shown} do not fit: '{name}' is {given.dtype}; {hint}")
         if not bool(given.isfinite().all()):
-            raise UsageError(f"initial weights {path}: '{name}' is not finite; give another file")
+            raise UsageError(f"initial weights {shown}: '{name}' is not finite; give another file")

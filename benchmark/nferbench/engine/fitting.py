@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nferbench.contract import pixels
-from nferbench.contract.errors import DataError, DivergedError
+from nferbench.contract.errors import DataError, DivergedError, UsageError
 from nferbench.contract.initial import APART
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.translator import Batch, Learner, NetworkRecipe
@@ -32,6 +32,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
 
     Raises:
         DataError: the training part of the fold has no pairs.
+        UsageError: no updates, and no weights to start from.
         DivergedError: a loss or a weight is not finite.
     """
     prepared = prepared_faces(stage.faces, context)
@@ -47,6 +48,11 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
 
     seed = derive_seed(key(stage))
     updates = stage.recipe.updates(len(vis_rows))
+    if updates < 0 or (updates == 0 and not getattr(stage.recipe, "init_sha256", "")):
+        raise UsageError(
+            f"{readable(stage)}: {updates} updates of no given weights would give a network that learned nothing; "
+            "allowed: 1 or more, or 0 with init"
+        )
 
     parameters = 0
     network: nn.Module

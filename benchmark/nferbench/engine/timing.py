@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nferbench.contract import pixels
 from nferbench.contract.errors import NferbenchError
 from nferbench.contract.fer import FERModel, LabelledBatch
+from nferbench.contract.initial import hear_initial
 from nferbench.contract.metric import ImageMetric
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.printable import one_line
@@ -49,6 +50,7 @@ from nferbench.workspace.stages import (
     readable,
 )
 
+PAIRS = 100  # that a timed training is told of
 BUDGET = 3.0  # seconds of timing per distinct network, translator or recogniser, after warming up
 LARGE = 20_000_000  # parameters above which updates are timed on few samples and scaled to the batch
 
@@ -65,6 +67,7 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
     settle(setup.how, device)
     problems: list[str] = []
     lacking: list[str] = []
+    notes: list[str] = []
     counts: dict[NetworkRecipe, int] = {}
     sizes: dict[NetworkRecipe, int] = {}
     recognisers: set[tuple[FERModel, int]] = set()  # with the side of their faces
@@ -79,7 +82,9 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
             except Exception as error:  # whatever a plugin's build raises
                 problems.append(f"{readable(stage)} cannot be built: {type(error).__name__}: {error}")
                 continue
-            lacking += _lacking(stage)
+            lacking += (lacks := _lacking(stage))
+            if not lacks:
+                _look_at_initial(stage, network, problems, notes)
             counts[stage.recipe] = sum(parameter.numel() for parameter in network.parameters())
             sizes[stage.recipe] = sum(value.numel() * value.element_size() for value in network.state_dict().values())
         elif isinstance(stage, PrepareFaces) and isinstance(stage.dataset, Detected):
@@ -97,8 +102,8 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
             metrics.add(stage.metric)
             problems += _unready(stage)
     keys = {stage: cost_key(stage, device_name(device)) for stage in stages}
-    told, lacks = tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(lacking))
-    return Preflight(told, lacks, counts, sizes, dict(known), keys)
+    told, absent, noted = (tuple(dict.fromkeys(each)) for each in (problems, lacking, notes))
+    return Preflight(told, absent, counts, sizes, dict(known), keys, noted)
 
 
 def _unready(stage: MeasureTranslation) -> list[str]:
@@ -123,6 +128,20 @@ def _lacking(stage: TrainNetwork) -> list[str]:
     return []
 
 
+def _look_at_initial(stage: TrainNetwork, network: nn.Module, problems: list[str], notes: list[str]) -> None:
+    """Read the weights that a training is to start from, if any: do they fit, and what of them is not used?"""
+    if not getattr(stage.recipe, "init", ""):
+        return
+    try:
+        with torch.device("meta"), hear_initial() as heard:
+            stage.recipe.learner(network.to("meta"), stage.faces.spec(), PAIRS)
+    except NferbenchError as error:
+        problems.append(f"{stage.role}: {error}")
+    except Exception:  # a learner that reads numbers cannot be made without any; the training will tell
+        return
+    notes += [f"{stage.role}: {line}" for line in heard]
+
+
 def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterator[dict[str, float]]:
     """Time what is not known yet, one cost key after the other; what fails stays unknown.
 
@@ -135,6 +154,8 @@ def time_all(stages: Sequence[Stage], setup: Setup, found: Preflight) -> Iterato
         if key in tried:
             continue
         tried.add(key)
+        if isinstance(stage, TrainNetwork) and not stage.recipe.updates(PAIRS):
+            continue
         try:
             yield {key: _seconds_per_unit(stage, setup, device)}
         except Exception as error:  # whatever a plugin raises: its stage will raise it again, and be told of then
@@ -181,7 +202,7 @@ def _seconds_per_unit(stage: Stage, setup: Setup, device: torch.device) -> float
 def _update_seconds(stage: TrainNetwork, setup: Setup, device: torch.device) -> float:
     spec = stage.faces.spec()
     network = placed(build(stage.recipe, spec), device, setup.how)
-    learner = stage.recipe.learner(network, spec, 100)
+    learner = stage.recipe.learner(network, spec, PAIRS)
     given(learner, Means(setup.how.piece or stage.recipe.batch_size), stage.recipe.batch_size)
     large = sum(parameter.numel() for parameter in network.parameters()) > LARGE
     size = min(stage.recipe.batch_size, 2) if large and device.type == "cpu" else stage.recipe.batch_size

@@ -34,6 +34,7 @@ class Preflight:
     sizes: Mapping[NetworkRecipe, int] = field(default_factory=dict)  # bytes of the stored weights
     seconds: dict[str, float] = field(default_factory=dict)  # per unit, by cost key
     keys: Mapping[Stage, str] = field(default_factory=dict)  # cost keys of the stages
+    notes: tuple[str, ...] = ()  # what of given weights is not used, or what they leave to start from nothing
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ def estimate(work: Work, states: Sequence[Status], found: Preflight) -> Estimate
         if isinstance(stage, TrainNetwork):
             size += found.sizes.get(stage.recipe, 0)
             before = updates.get(stage.role, 0.0)
-            timed = found.keys[stage] in found.seconds
+            timed = not count or found.keys[stage] in found.seconds
             updates[stage.role] = before + seconds[stage] if timed and before is not None else None
         elif isinstance(stage, PrepareFaces | Translate | GivenImages):
             side = stage.size if isinstance(stage, PrepareFaces) else stage.source.size
             size += count * side * side * 3
-    unknown = sum(found.keys[stage] not in found.seconds for stage in seconds)
+    unknown = sum(found.keys[stage] not in found.seconds and units(stage, work) > 0 for stage in seconds)
     return Estimate(sum(seconds.values()), max(finish.values(), default=0.0), size, updates, unknown)
 
 

@@ -152,8 +152,8 @@ def plan_work(
             f"translated to train on, or --extra {NO_EXTRA} to do without"
         )
     nir = {face.pair for face in listing.faces if face.modality == "nir" and face.pair}
-    pairs = sum(face.modality == "vis" and face.pair in nir for face in listing.faces)
-    if not pairs:
+    paired = [face.subject for face in listing.faces if face.modality == "vis" and face.pair in nir]
+    if not paired:
         raise DataError(f"{settings.dataset.name} has no VIS-NIR pairs; a data set to translate in needs them")
     classes = classes_of(listing.faces)
     listings = {faces: listing}
@@ -169,10 +169,13 @@ def plan_work(
             names = ", ".join(classes)
             raise DataError(f"extra set {settings.extra.name} has no VIS faces of {names}; choose another --extra")
     notes += _lookalikes(called["dataset"], listings, one_collection=_under_one_root(roots))
+    tested = {subject for index in wanted for subject in folds[index].test}
+    fewest = min(sum(subject not in fold.test for subject in paired) for fold in folds) or 1  # none is told of later
     for row in settings.rows:
-        initial.check_unseen(row.translator, faces.content, settings.dataset.name)
+        initial.check_unseen(row.translator, faces.content, settings.dataset.name, tested)
+        initial.check_trained(row.translator, fewest)
     rows = [_reference("nir-only", settings, faces, folds, None)]
-    rows += [_row(row, settings, faces, extra, folds, lpips) for row in settings.rows]
+    rows += [_row(row, settings, faces, extra, folds, lpips, fewest) for row in settings.rows]
     if extra is not None and "nir" in extra_modalities:
         rows.insert(1, _reference("oracle", settings, faces, folds, extra))
     translations = [cell.translation for row in rows for cell in row.folds]
@@ -186,7 +189,7 @@ def plan_work(
         stages=ordered(rows, wanted),
         classes=classes,
         subjects=len({face.subject for face in listing.faces}),
-        pairs=pairs,
+        pairs=len(paired),
         splits=splits_fingerprint(listing.faces, divisions),
         division="fixed" if is_fixed(listing.faces) else settings.division,
         notes=tuple(dict.fromkeys(notes)),
@@ -238,6 +241,7 @@ def _row(
     extra: PrepareFaces | None,
     folds: Sequence[HeldOut],
     lpips: str,
+    fewest: int,
 ) -> RowStages:
     cells = []
     for fold in folds:
@@ -251,7 +255,7 @@ def _row(
         measures = tuple(MeasureTranslation(test, metric) for metric in settings.metrics)
         cells.append(FoldStages(fold.index, test, ScoreTranslation(test, lpips), recognition, measures))
     kind = row.translator
-    told = (*kind.stamps, *initial.stamps(kind))
+    told = (*kind.stamps, *initial.stamps(kind), *initial.frozen(kind, fewest))
     return RowStages(row.name, row.title, kind.group, kind.heterogeneous, told, row.tables, tuple(cells), row.varied)
 
 

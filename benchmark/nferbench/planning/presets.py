@@ -158,13 +158,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _located(value: Any, folder: Path) -> Any:
-    """A part of a preset in which each `init` that leads to a file from its folder does so from anywhere."""
+    """A part of a preset in which each `init` that leads to weights from its folder does so from anywhere."""
     if isinstance(value, list):
         return [_located(item, folder) for item in value]
     if not isinstance(value, dict):
         return value
     located = {word: _located(item, folder) for word, item in value.items()}
     for word, item in located.items():
-        if str(word).rpartition(".")[2] == "init" and isinstance(item, str) and item and (folder / item).is_file():
+        if str(word).rpartition(".")[2] == "init" and isinstance(item, str) and item and (folder / item).exists():
             located[word] = str((folder / item).resolve())
     return located

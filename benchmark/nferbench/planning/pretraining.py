@@ -40,6 +40,8 @@ def pretraining(settings: Settings, roots: Mapping[Role, Path], store: Store) ->
     for training in trainings:
         if named.setdefault(training.role, training) != training:
             raise UsageError(f"two different networks are called {training.role}; name fewer methods")
+        if training.recipe.updates(pairs) < 1:
+            raise UsageError(f"network {training.role} would have no updates; set its steps or epochs to 1 or more")
     return Work(
         settings=settings,
         faces=faces,

@@ -7,12 +7,9 @@ the channels of a head) is told by the recipe.
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-import torch
+from diffusers import UNet2DModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
@@ -43,44 +40,6 @@ _ENDS = {
 }
 
 
-def load_guided_diffusion(
-    path: str, sha256: str, network: TimeUNet, head_channels: int, order: AttentionOrder = "legacy"
-) -> None:
-    """Overwrite the weights of a network with those of a checkpoint file.
-
-    Args:
-        path: file with the state dict of a guided-diffusion U-Net.
-        sha256: its SHA-256 in hexadecimal digits.
-        network: of the same architecture.
-        head_channels: channels of every attention head of the checkpoint (num_head_channels).
-        order: "new" where it was trained with use_new_attention_order.
-
-    Raises:
-        UsageError: the file is missing, is another one, is no state dict of tensors, or is of another architecture.
-    """
-    file = Path(path)
-    if not path or not file.is_file():
-        raise UsageError(f"score checkpoint '{path}' is not a file; set init to where {sha256[:12] or 'it'} lies")
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != sha256:
-        raise UsageError(
-            f"score checkpoint {path} has SHA-256 {digest}, not '{sha256}'; set init_sha256 or give that file"
-        )
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        state = None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"score checkpoint {path} is not a state dict of tensors; give a guided-diffusion model file")
-    try:
-        _check_heads(network, head_channels)
-        converted = from_guided_diffusion(state, network, order)
-    except UsageError as error:
-        raise UsageError(f"score checkpoint {path} does not fit: {error}") from None
-    network.net.load_state_dict(converted)
-
-
 def from_guided_diffusion(
     state: Mapping[str, Tensor], network: TimeUNet, order: AttentionOrder = "legacy"
 ) -> dict[str, Tensor]:
@@ -90,13 +49,38 @@ def from_guided_diffusion(
         UsageError: a tensor is missing, left over, of another shape than the network's, or not of finite numbers; or
             the network's norms have other groups than guided-diffusion's.
     """
-    groups = network.net.conv_norm_out.num_groups
-    if groups != GROUPS:
-        width = network.net.conv_in.out_channels
+    converted, left = from_guided_layers(state, network.net, network.net.conv_norm_out, _ENDS, order)
+    if left:
+        raise UsageError(f"'{next(iter(left))}' is left over; {_MUST}")
+    return converted
+
+
+def from_guided_layers(
+    state: Mapping[str, Tensor],
+    net: UNet2DModel,
+    norm: nn.GroupNorm,
+    ends: Mapping[str, str],
+    order: AttentionOrder = "legacy",
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The same of all or the first layers of a U-Net, with what is left of the state dict.
+
+    Args:
+        state: of guided-diffusion.
+        net: a U-Net, which may lack the way up.
+        norm: any norm of the network.
+        ends: their names of the layers outside all blocks, with ours.
+        order: of the rows of their attention.
+
+    Raises:
+        UsageError: as `from_guided_diffusion`, but for tensors that are left over.
+    """
+    if norm.num_groups != GROUPS:
+        width = net.conv_in.out_channels
         raise UsageError(
-            f"norms of width {width} have {groups} groups here and {GROUPS} there; allowed: multiples of 32 from 128 on"
+            f"norms of width {width} have {norm.num_groups} groups here and {GROUPS} there; allowed: multiples of 32 "
+            "from 128 on"
         )
-    expected = network.net.state_dict()
+    expected = net.state_dict()
     left = dict(state)
     converted: dict[str, Tensor] = {}
 
@@ -110,7 +94,7 @@ def from_guided_diffusion(
             raise UsageError(f"'{name}' is not of finite floating-point numbers; give the file as it was published")
         return value.reshape(shape).float()
 
-    for theirs, ours in _layers(network.net):
+    for theirs, ours in _layers(net, ends):
         for kind in ("weight", "bias"):
             if isinstance(ours, str):
                 target = f"{ours}.{kind}"
@@ -122,14 +106,16 @@ def from_guided_diffusion(
                 joint = take(f"{theirs}.{kind}", (3 * rows, *columns))
                 for role, part in zip("qkv", _split(joint, heads, order), strict=True):
                     converted[f"{name}.to_{role}.{kind}"] = part
-    if left:
-        raise UsageError(f"'{next(iter(left))}' is left over; {_MUST}")
-    return converted
+    return converted, left
 
 
-def _check_heads(network: TimeUNet, head_channels: int) -> None:
-    """Refuse a network whose heads are narrower than asked for, which the width of an attending level had made so."""
-    for module in network.net.modules():
+def check_heads(network: nn.Module, head_channels: int) -> None:
+    """Refuse a network whose heads are narrower than asked for, which the width of an attending level had made so.
+
+    Raises:
+        UsageError: such a network.
+    """
+    for module in network.modules():
         if isinstance(module, Attention) and module.heads * head_channels != module.inner_dim:
             raise UsageError(
                 f"an attention of {module.inner_dim} channels cannot have heads of {head_channels}; "
@@ -145,9 +131,9 @@ def _split(joint: Tensor, heads: int, order: AttentionOrder) -> Iterator[Tensor]
         yield from (part.flatten(0, 1) for part in joint.reshape(heads, 3, -1, *joint.shape[1:]).unbind(1))
 
 
-def _layers(net: nn.Module) -> Iterator[tuple[str, str | tuple[str, int]]]:
+def _layers(net: nn.Module, ends: Mapping[str, str]) -> Iterator[tuple[str, str | tuple[str, int]]]:
     """Their name of every layer beside ours; for a joint attention matrix, the attention's name and its heads."""
-    yield from _ENDS.items()
+    yield from ends.items()
     for theirs, ours in _blocks(net):
         block = net.get_submodule(ours)
         if isinstance(block, Attention):
@@ -175,7 +161,7 @@ def _blocks(net: nn.Module) -> Iterator[tuple[str, str]]:
     yield "middle_block.1", "mid_block.attentions.0"
     yield "middle_block.2", "mid_block.resnets.1"
     n = 0
-    for level, block in enumerate(net.up_blocks):  # type: ignore[arg-type]
+    for level, block in enumerate(getattr(net, "up_blocks", ())):
         attends = hasattr(block, "attentions")
         for i in range(len(block.resnets)):
             yield f"output_blocks.{n}.0", f"up_blocks.{level}.resnets.{i}"

@@ -15,6 +15,8 @@ from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from nferbench import StoredWeights
+
 
 @final
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class DomainRecipe(NetworkRecipe):
     weight_decay: float = 0.05  # AdamW
     flip: bool = True  # mirror half of the faces
     grey_source: bool = False  # learn from the luma of the VIS faces
-    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    # SHA-256 of weights to start from, of ours or of guided-diffusion's classifier; empty starts from nothing.
     init_sha256: str = field(default="", metadata={LATER: True})
     init: str = field(default="", compare=False)  # where that file lies
 
@@ -66,8 +68,12 @@ class DomainRecipe(NetworkRecipe):
 
         from nferbench import GradientLearner, PiecewiseLoss, load_initial, luma, mixed_precision
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
+        from nferbench_methods.released.guided_classifier import domain_net
 
-        load_initial(self.init, self.init_sha256, network)
+        def classifier(stored: StoredWeights) -> Mapping[str, Tensor]:
+            return domain_net(stored.tensors, network, self.head_channels)  # type: ignore[arg-type]
+
+        load_initial(self.init, self.init_sha256, network, released={"torch": classifier})
         schedule = linear_schedule().to(next(network.parameters()).device)
 
         def draw(batch: Batch, rng: Generator) -> tuple[Tensor, ...]:

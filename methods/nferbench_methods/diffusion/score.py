@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
 from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe, UsageError
@@ -16,6 +17,7 @@ from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe, UsageError
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from nferbench import StoredWeights
     from nferbench_methods.diffusion.unet import TimeUNet
 
 Variance = Literal["fixed-small", "fixed-large", "learned-range"]  # of a reverse step
@@ -42,15 +44,15 @@ class ScoreRecipe(NetworkRecipe):
     lr: float = 1e-5  # AdamW, constant, no weight decay
     ema: float = 0.0  # decay of the running average of the weights, with warm-up; 0 keeps the raw weights
     flip: bool = False  # mirror half of the faces, VIS and NIR together
-    # SHA-256 of the weights to start from, a safetensors file of ours or a checkpoint of guided-diffusion; empty starts
-    # from nothing.
+    # SHA-256 of the weights to start from: a safetensors file of ours, a checkpoint of guided-diffusion, or a folder of
+    # diffusers; empty starts from nothing.
     init_sha256: str = ""
-    init: str = field(default="", compare=False)  # where that file lies; ours end in .safetensors
+    init: str = field(default="", compare=False)  # where they lie
     # Cannot be seen in the file: "new" where a checkpoint was trained with use_new_attention_order.
     init_attention: AttentionOrder = field(default="legacy", metadata={LATER: True})
 
     def __post_init__(self) -> None:
-        if self.init_sha256 and not self._ours and (self.width < 128 or self.width % 32):
+        if self.init_sha256 and (self.width < 128 or self.width % 32) and self._of_guided_diffusion:
             raise UsageError(
                 f"score.width is {self.width}; allowed with a checkpoint (init): multiples of 32 from 128 on, where "
                 "norms have the 32 groups of guided-diffusion's"
@@ -62,8 +64,9 @@ class ScoreRecipe(NetworkRecipe):
             )
 
     @property
-    def _ours(self) -> bool:
-        return self.init.endswith(".safetensors")
+    def _of_guided_diffusion(self) -> bool:
+        folder = bool(self.init) and Path(self.init).is_dir()
+        return not folder and not self.init.endswith(".safetensors")
 
     @property
     def title(self) -> str:
@@ -95,16 +98,21 @@ class ScoreRecipe(NetworkRecipe):
         from torch.optim import AdamW
 
         from nferbench import GradientLearner, PiecewiseLoss, load_initial
+        from nferbench_methods.diffusion.checkpoint import check_heads, from_guided_diffusion
         from nferbench_methods.diffusion.loss import noise_error, variational_bound
         from nferbench_methods.diffusion.schedule import linear_schedule, perturb_each
+        from nferbench_methods.released.diffusers_folder import diffusers_unet
 
-        if self._ours:
-            load_initial(self.init, self.init_sha256, network)
-        elif self.init or self.init_sha256:
-            from nferbench_methods.diffusion.checkpoint import load_guided_diffusion
-
+        def guided_diffusion(stored: StoredWeights) -> Mapping[str, Tensor]:
             unet: TimeUNet = network.unet  # type: ignore[assignment]
-            load_guided_diffusion(self.init, self.init_sha256, unet, self.head_channels, self.init_attention)
+            check_heads(unet, self.head_channels)
+            return _within(from_guided_diffusion(stored.tensors, unet, self.init_attention))
+
+        def diffusers(stored: StoredWeights) -> Mapping[str, Tensor]:
+            return _within(diffusers_unet(stored, network.unet))  # type: ignore[arg-type]
+
+        released = {"torch": guided_diffusion, "diffusers": diffusers}
+        load_initial(self.init, self.init_sha256, network, released=released)
         schedule = linear_schedule().to(next(network.parameters()).device)
 
         def draw(batch: Batch, rng: Generator) -> tuple[Tensor, ...]:
@@ -156,3 +164,7 @@ def check_variance(method: str, variance: Variance, score: ScoreRecipe) -> None:
     """
     if variance == "learned-range" and not score.learned_variance:
         raise UsageError(f"{method}: variance 'learned-range' needs score.learned_variance; set it or 'fixed-small'")
+
+
+def _within(unet: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return {f"unet.net.{name}": value for name, value in unet.items()}

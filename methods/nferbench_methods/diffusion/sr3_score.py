@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, final
 
-from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe
+from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe, UsageError
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from nferbench import StoredWeights
     from nferbench_methods.diffusion.schedule import Schedule
 
 SR3_STEPS = 2000  # T: noise levels of the training
+BETAS = 1e-6, 1e-2  # the first and the last
 
 NoiseLevel = Literal["sqrt-gamma", "gamma"]
 
@@ -51,7 +53,7 @@ class SR3Recipe(NetworkRecipe):
     ema: float = 0.9999  # decay of the running average of the weights, with warm-up; 0 keeps the raw weights
     # Deviation: mirroring is the code's; the paper blurs the condition, which would hide what VIS faces have to tell.
     flip: bool = True  # mirror half of the faces, VIS and NIR together
-    # SHA-256 of a safetensors file of weights to start from; empty starts from nothing.
+    # SHA-256 of weights to start from, of ours or of the code's `*_gen.pth`; empty starts from nothing.
     init_sha256: str = field(default="", metadata={LATER: True})
     init: str = field(default="", compare=False)  # where that file lies
 
@@ -76,8 +78,14 @@ class SR3Recipe(NetworkRecipe):
         from torch.optim import Adam
 
         from nferbench import GradientLearner, PiecewiseLoss, load_initial
+        from nferbench_methods.released.sr3 import sr3_unet
 
-        load_initial(self.init, self.init_sha256, network)
+        def gen(stored: StoredWeights) -> Mapping[str, Tensor]:
+            if self.noise_level != "sqrt-gamma":
+                raise UsageError(f"score.noise_level is '{self.noise_level}'; allowed with such a file: 'sqrt-gamma'")
+            return sr3_unet(stored.tensors, network, *BETAS, SR3_STEPS)  # type: ignore[arg-type]
+
+        load_initial(self.init, self.init_sha256, network, released={"torch": gen})
         schedule = gamma_schedule().to(next(network.parameters()).device)
 
         def draw(batch: Batch, rng: Generator) -> tuple[Tensor, ...]:
@@ -107,7 +115,7 @@ def gamma_schedule() -> Schedule:
     from nferbench_methods.diffusion.schedule import linear_between
 
     # Deviation: the paper does not give the schedule of its training; the code's ends at gamma_T = 4.4e-5.
-    return linear_between(1e-6, 1e-2, SR3_STEPS)
+    return linear_between(*BETAS, SR3_STEPS)
 
 
 def told(gamma: Tensor, noise_level: NoiseLevel) -> Tensor:

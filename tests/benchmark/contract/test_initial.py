@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nferbench import UsageError, load_initial
+from nferbench import StoredWeights, UsageError, load_initial, note_initial
+from nferbench.contract.initial import hear_initial
 
 
 def stored(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
@@ -59,6 +60,37 @@ def test_without_a_file_nothing_happens() -> None:
     before = whole(network)
     load_initial("", "", network)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_safetensors_file_is_known_even_where_its_length_begins_like_a_pickle(tmp_path: Path) -> None:
+    fitted, file = nn.Linear(2, 2), tmp_path / "w.pth"
+    lengths = set()
+    for filling in range(0, 256, 8):
+        save_file(whole(fitted), file, {"filling": "x" * filling})
+        lengths.add(file.read_bytes()[0])
+        here = nn.Linear(2, 2)
+        load_initial(str(file), hashlib.sha256(file.read_bytes()).hexdigest(), here)
+        assert same(here, fitted)
+    assert 0x80 in lengths
+
+
+def test_a_file_of_torch_is_read_only_by_recipes_that_know_its_names(tmp_path: Path) -> None:
+    theirs, here = nn.Linear(2, 2), nn.Linear(2, 2)
+    torch.save(
+        {"module.w": theirs.weight, "module.b": theirs.bias, "module.more": torch.ones(1)}, file := tmp_path / "w"
+    )
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(UsageError, match=r"in the form of torch; allowed here: a safetensors file of nferbench$"):
+        load_initial(str(file), sha256, here)
+
+    def read(stored: StoredWeights) -> dict[str, Tensor]:
+        note_initial(f"{len(stored.tensors) - 2} is not used")
+        return {"weight": stored.tensors["w"], "bias": stored.tensors["b"]}
+
+    with hear_initial() as heard:
+        load_initial(str(file), sha256, here, {"judge": nn.Linear(2, 1)}, {"torch": read})
+    assert same(here, theirs)
+    assert heard == ["1 is not used", f"not in {file}, and started from nothing: judge"]
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.values import describe
-from nferbench.planning.initial import ORIGIN, check_unseen, stamps, with_digests
+from nferbench.planning.initial import ORIGIN, check_trained, check_unseen, frozen, stamps, with_digests
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
 from nferbench_methods.pix2pix import Pix2Pix, Pix2PixRecipe
@@ -60,6 +60,57 @@ def test_weights_that_saw_everyone_in_the_data_set_are_refused(tmp_path: Path) -
     check_unseen(method, "another", "synthetic-hfe")
     with pytest.raises(UsageError, match="trained on everyone in synthetic-hfe"):
         check_unseen(method, "content", "synthetic-hfe")
+
+
+def fold(workspace: Path, test: list[str], updates: int = 5) -> str:
+    """Weights as they lie in a workspace after a training in which some people were held out."""
+    file = weights(workspace / "networks" / "n" / "weights.safetensors")
+    faces = workspace / "faces" / f"s-{'f' * 12}"
+    faces.mkdir(parents=True, exist_ok=True)
+    (faces / "stage.json").write_text(json.dumps({"description": {"content": "content"}}))
+    training = {"description": {"needs": ["f" * 64], "fold": {"test": test}}, "result": {"updates": updates}}
+    (workspace / "networks" / "n" / "stage.json").write_text(json.dumps(training))
+    return file
+
+
+def test_weights_of_a_fold_are_refused_but_for_people_that_it_held_out(tmp_path: Path) -> None:
+    method = starting(fold(tmp_path, ["a", "b"]))
+    check_unseen(method, "content", "S", {"a"})
+    check_unseen(method, "another", "S", {"c"})
+    with pytest.raises(UsageError, match="people in S who are tested now"):
+        check_unseen(method, "content", "S", {"a", "c"})
+    with pytest.raises(UsageError, match="everyone in S"):
+        check_unseen(starting(fold(tmp_path, [])), "content", "S", {"a"})
+    check_unseen(starting(fold(tmp_path, [], updates=0)), "content", "S", {"a"})
+    (tmp_path / "networks" / "n" / "stage.json").write_text("[]")
+    check_unseen(method, "content", "S", {"c"})
+
+
+def test_without_updates_there_must_be_weights_and_the_row_says_so(tmp_path: Path) -> None:
+    given = Pix2Pix(generator=Pix2PixRecipe(epochs=0, init=weights(tmp_path / "a.safetensors")))
+    check_trained(given, 10)
+    assert frozen(given, 10) == ("pix2pix: weights as released, not trained on this set",)
+    assert frozen(Pix2Pix(), 10) == ()
+    check_trained(Pix2Pix(), 10)
+    for wrong in (
+        Pix2Pix(generator=Pix2PixRecipe(epochs=0)),
+        replace(given, generator=replace(given.generator, epochs=-1)),
+    ):
+        with pytest.raises(UsageError, match=r"^pix2pix: network generator would have .* updates; allowed: .*\(init\)"):
+            check_trained(wrong, 10)
+
+
+def test_a_folder_of_diffusers_is_known_by_both_of_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "presets" / "unet"
+    weights_of = Path(weights(folder / "diffusion_pytorch_model.safetensors"))
+    (folder / "config.json").write_text("{}")
+    before = with_digests(starting(str(folder))).generator.init_sha256
+    (folder / "config.json").write_text('{"a": 1}')
+    assert with_digests(starting(str(folder))).generator.init_sha256 != before
+    assert recipe(preset(folder.parent, "unet")).init == str(folder.resolve())
+    weights_of.unlink()
+    with pytest.raises(UsageError, match=r"a folder without config\.json and"):
+        with_digests(starting(str(folder)))
 
 
 def preset(folder: Path, init: str) -> str:

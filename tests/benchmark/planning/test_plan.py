@@ -247,3 +247,17 @@ def test_what_could_not_be_timed_is_not_counted_as_nothing(tmp_path: Path) -> No
     assert whole.updates == {"network": 3 * 30 * 0.5} and whole.unknown == 0
     assert whole.seconds == partly.seconds + 45
     assert whole.wall(1) == whole.seconds and whole.wall(10**6) == whole.longest
+
+
+def test_a_network_without_updates_costs_nothing_and_is_not_called_untimed(tmp_path: Path) -> None:
+    file = tmp_path / "w.pth"
+    file.write_bytes(b"PK\x03\x04")
+    given = ("methods.pix2pix.generator.epochs=0", f"methods.pix2pix.generator.init={file}")
+    found = work(tmp_path, methods=("pix2pix",), extra="none", changes=given, folds=2)
+    states = [Status(stage, "to run") for stage in found.stages]
+    keys = {stage: stage.kind for stage in found.stages}
+    seconds = dict.fromkeys(("faces", "translations", "quality", "recognition"), 2.0)
+    cost = estimate(found, states, Preflight(seconds=seconds, keys=keys))
+    assert cost.updates == {"pix2pix": 0.0} and cost.unknown == 0
+    (row,) = [row for row in found.rows if row.name == "pix2pix"]
+    assert row.stamps[-1] == "pix2pix: weights as released, not trained on this set"
