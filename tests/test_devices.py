@@ -1,7 +1,7 @@
 """What can be known of a GPU without one: nothing is left on the host, and no loop waits for the device.
 
 Translators, recognisers and metrics compute on fake `cuda` tensors; trainings, and translators that differentiate
-energies, on `meta` (see `absent_device`). Trajectories are cut to three steps: a first, one between, a last. Values,
+energies, on `meta` (see `nferbench.checking.absent`). Trajectories are cut to three steps: a first, one between, a last. Values,
 kernels, memory and speed cannot be seen like this; they are for `pytest -m gpu`.
 """
 
@@ -17,12 +17,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from absent_device import AbsentDevice, Refused, absent
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 from torchvision.models import vgg19
 
 from nferbench import Batch, FaceSpec, FERModel, LabelledBatch, Translator, hear_pushes
+from nferbench.checking.absent import AbsentDevice, Refused, absent
 from nferbench.contract import pixels
 from nferbench.contract.dataset import Face
 from nferbench.contract.noise import ImageNoise

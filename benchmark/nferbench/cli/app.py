@@ -12,6 +12,7 @@ import typer
 from nferbench import __version__
 from nferbench.cli import lists
 from nferbench.cli.bundle import bundle
+from nferbench.cli.check import check
 from nferbench.cli.data import data
 from nferbench.cli.diagnose import diagnose
 from nferbench.cli.doctor import doctor
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
-for command in (run, plan, report, pretrain, diagnose, *listing, status, merge, prune, bundle, verify, doctor):
+for command in (run, plan, report, pretrain, diagnose, check, *listing, status, merge, prune, bundle, verify, doctor):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -135,7 +135,7 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
     failures: list[Failure] = []
     sources: list[tuple[str, Callable[[], object]]] = [(name, _importer(name)) for name in BUILT_IN]
     if installed:
-        sources += [(_owner(point), point.load) for point in entry_points(group="nferbench")]
+        sources += [(owner_of(point), point.load) for point in entry_points(group="nferbench")]
     for file in files:
         if not Path(file).is_file():
             raise UsageError(f"plugin file {file} does not exist; --plugin takes the path of a Python file")
@@ -143,18 +143,12 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
     managers: dict[str, pluggy.PluginManager] = {}
     for owner, load in sources:
         try:
-            managers.setdefault(owner, _loaded(owner, load))
+            managers.setdefault(owner, managed(owner, load))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything at import, SystemExit too
-            failures.append(Failure(owner, _reason(error)))
-    hooks: Mapping[str, Callable[[str], Collection[str]]] = {
-        "nferbench_translators": lambda owner: METHOD_WORDS if owner in BUILT_IN else {*METHOD_WORDS, *row_names()},
-        "nferbench_datasets": lambda _: DATASET_WORDS,
-        "nferbench_fer_models": lambda _: (),
-        "nferbench_detectors": lambda _: DETECTOR_WORDS,
-    }
-    found = {hook: _collect(managers, hook, reserved, files, failures) for hook, reserved in hooks.items()}
+            failures.append(Failure(owner, reason_of(error)))
+    found = {hook: _collect(managers, hook, files, failures) for hook in KINDS}
     lost = tuple(failures)
     return Plugins(
         Table("method", "nferbench methods", found["nferbench_translators"], lost),
@@ -164,6 +158,13 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
         lost,
         tuple(file for file in dict.fromkeys(files) if file in managers),
     )
+
+
+def reserved(hook: str, owner: str) -> Collection[str]:
+    """The words that a plugin may not register under a hook: on the command line they mean something else there."""
+    if hook == "nferbench_translators":
+        return METHOD_WORDS if owner in BUILT_IN else {*METHOD_WORDS, *row_names()}
+    return {"nferbench_datasets": DATASET_WORDS, "nferbench_detectors": DETECTOR_WORDS}.get(hook, ())
 
 
 def import_file(file: str) -> ModuleType:
@@ -192,7 +193,7 @@ def _importer(name: str) -> Callable[[], object]:
     return lambda: importlib.import_module(name)
 
 
-def _owner(point: EntryPoint) -> str:
+def owner_of(point: EntryPoint) -> str:
     """What an installed plugin is called in messages; metadata of its package may be broken."""
     try:
         return f"{point.name} ({point.dist.name})" if point.dist else point.name
@@ -200,7 +201,7 @@ def _owner(point: EntryPoint) -> str:
         return point.name
 
 
-def _loaded(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
+def managed(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
     """A plugin in a manager of its own, so that what it does wrong is never told of another.
 
     Raises:
@@ -217,7 +218,6 @@ def _loaded(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
 def _collect(
     managers: Mapping[str, pluggy.PluginManager],
     hook: str,
-    reserved: Callable[[str], Collection[str]],
     files: Collection[str],
     failures: list[Failure],
 ) -> dict[str, Any]:
@@ -231,15 +231,15 @@ def _collect(
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # as at import
-                failures.append(Failure(owner, f"{hook} raised {_reason(error)}", whole=False))
+                failures.append(Failure(owner, f"{hook} raised {reason_of(error)}", whole=False))
                 continue
             for value in values if isinstance(values, list | tuple) else [values]:
                 try:
-                    name = _checked(value, hook, reserved(owner))
+                    name = _checked(value, hook, owner)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a property may raise anything too
-                    failures.append(Failure(owner, f"{hook}: {_reason(error)}", whole=False))
+                    failures.append(Failure(owner, f"{hook}: {reason_of(error)}", whole=False))
                     continue
                 first = owners.setdefault(name, owner)
                 if name not in items and first == owner:
@@ -253,15 +253,15 @@ def _collect(
     return items
 
 
-def _checked(value: Any, hook: str, reserved: Collection[str]) -> str:
+def _checked(value: Any, hook: str, owner: str) -> str:
     """The name of a registered value that keeps the contract."""
     if not isinstance(value, KINDS[hook]):
         raise PluginError(f"it must return a list of {KINDS[hook].__name__}, not {shown(value)}")
-    check(value, reserved)
+    check(value, reserved(hook, owner))
     return str(value.name)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What went wrong, in one line."""
     lines = str(error).strip().splitlines()
     first = one_line(lines[0]) if lines else "no message"

@@ -200,12 +200,27 @@ def _configured(
             attempt(problems, table.__getitem__, name)
     configured = {}
     for name, value in table.items.items():
-        presets = getattr(value, "presets", {})
-        own: Mapping[str, Any] = next((presets[each] for each in known_as if each in presets), {})
-        fields = {**own, **(given.get(name) or {})}
-        changed = attempt(problems, replaced, value, fields, f"{section}.{name}") if fields else value
-        configured[name] = changed or value
+        configured[name] = attempt(problems, at_preset, value, name, content, section, known_as) or value
     return configured
+
+
+def at_preset(value: V, name: str, content: Mapping[str, Any], section: str, known_as: Sequence[str]) -> V:
+    """A registered value with the settings of a preset; those of its own come first.
+
+    Args:
+        value: what is registered.
+        name: its name in the preset.
+        content: of the preset.
+        section: of it, that has the settings of such values.
+        known_as: names of the preset, nearest first.
+
+    Raises:
+        UsageError: a field that does not exist or a value that it cannot take.
+    """
+    presets = getattr(value, "presets", {})
+    own: Mapping[str, Any] = next((presets[each] for each in known_as if each in presets), {})
+    fields = {**own, **(content.get(section, {}).get(name) or {})}
+    return replaced(value, fields, f"{section}.{name}") if fields else value
 
 
 def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:
