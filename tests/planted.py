@@ -11,7 +11,7 @@ from nferbench.checking.rules import Verdict
 ELSEWHERE = ("light", "same-everywhere")  # asked in a process of its own, for seconds
 NUMBERS = itertools.count()
 
-GOOD = '''
+GOOD = """
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class Mine(Translator):
 @hookimpl
 def nferbench_translators():
     return [Mine()]
-'''
+"""
 
 
 def written(folder: Path, text: str) -> str:

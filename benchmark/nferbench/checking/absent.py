@@ -55,7 +55,7 @@ class AbsentDevice(TorchDispatchMode):
     """
 
     def __init__(self, kind: Literal["cuda", "meta"]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device = torch.device(kind)
         self.settled = False
         self._fake = FakeTensorMode(allow_non_fake_inputs=True) if kind == "cuda" else None
@@ -64,12 +64,13 @@ class AbsentDevice(TorchDispatchMode):
     def __enter__(self) -> Self:
         if self._fake is not None:
             self._fake.__enter__()
-        self._constants.__enter__()
-        return super().__enter__()
+        self._constants.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self._constants.__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._constants.__exit__(*error)  # type: ignore[no-untyped-call]
         if self._fake is not None:
             self._fake.__exit__(*error)
 
@@ -150,7 +151,7 @@ def absent(kind: Literal["cuda", "meta"]) -> Iterator[AbsentDevice]:
     device = AbsentDevice(kind)
     optimizer = importlib.import_module("torch.optim.optimizer")  # no attribute of torch.optim
     fused = [*optimizer._get_fused_kernels_supported_devices(), "meta"]
-    stand_ins = [
+    stand_ins: list[tuple[Any, str, object]] = [
         (torch, "Generator", _stream_on(device.device)),
         (torch.cuda, "get_rng_state", lambda device: torch.empty(0)),
         (torch.cuda, "set_rng_state", lambda state, device: None),
@@ -177,10 +178,10 @@ def _stream_on(device: torch.device) -> type[torch.Generator]:
 
     class Stream(torch.Generator):
         def __new__(cls, *_: Any) -> Self:
-            return super().__new__(cls, "cpu")
+            return super().__new__(cls, "cpu")  # type: ignore[call-arg]
 
         @property
-        def device(self) -> torch.device:
+        def device(self) -> torch.device:  # type: ignore[override]
             return device
 
     return Stream

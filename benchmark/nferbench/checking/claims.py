@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast, final
+from typing import Any, Generic, TypeVar, final
 
-from nferbench.contract.detector import FaceDetector
 from nferbench.contract.dataset import FaceDataset
+from nferbench.contract.detector import FaceDetector
 from nferbench.contract.errors import UsageError
 from nferbench.contract.fer import FERModel
 from nferbench.contract.translator import Translator
@@ -82,4 +82,4 @@ def _cold(value: T) -> T:
         if dataclasses.is_dataclass(getattr(value, field.name))
     }
     changes |= {name: "" for name in ("init", "init_sha256") if isinstance(getattr(value, name, None), str)}
-    return cast("T", dataclasses.replace(value, **changes)) if changes else value  # type: ignore[type-var]
+    return dataclasses.replace(value, **changes) if changes else value  # type: ignore[type-var]

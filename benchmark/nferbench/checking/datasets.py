@@ -14,7 +14,7 @@ from nferbench.checking.chance import apart, drawn_from, seed_globals, states
 from nferbench.checking.rules import Broken, Rule, Skipped, told
 from nferbench.contract.dataset import Face, FaceDataset, Listing
 from nferbench.contract.errors import UsageError
-from nferbench.datasets.pairing import partnered, is_paired
+from nferbench.datasets.pairing import is_paired, partnered
 from nferbench.faces.blocks import check_picture
 from nferbench.faces.prepare import check_listing
 
@@ -120,8 +120,22 @@ def loads_again(source: Source) -> None:
 
 
 RULES: tuple[Rule[Source], ...] = (
-    Rule("lists", "`listing` returns the same faces whenever it is asked, each with an id, a modality, a subject and an expression", lists),
-    Rule("pairs", "ids are unique, and a pair is one VIS and one NIR face of one subject and one expression", pairs_agree, ("lists",)),
-    Rule("loads", "`load` returns a `Picture`: pixels in uint8 (h, w, 3), grey for NIR, and as many landmarks as are listed", loads, ("pairs",)),
-    Rule("loads-again", "a face is the same pixels whenever it is loaded", loads_again, ("loads",)),
+    Rule(
+        "lists",
+        "`listing` returns the same faces whenever it is asked, each with id, modality, subject and expression",
+        lists,
+    ),
+    Rule(
+        "pairs",
+        "ids are unique, and a pair is one VIS and one NIR face of one subject and one expression",
+        pairs_agree,
+        ("lists",),
+    ),
+    Rule(
+        "faces",
+        "`load` returns a `Picture`: pixels in uint8 (h, w, 3), grey for NIR, and as many landmarks as are listed",
+        loads,
+        ("pairs",),
+    ),
+    Rule("faces-again", "a face is the same pixels whenever it is loaded", loads_again, ("faces",)),
 )

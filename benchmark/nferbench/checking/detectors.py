@@ -29,7 +29,9 @@ class Finder:
     @cached_property
     def face(self) -> NDArray[np.uint8]:
         """A drawn face in the middle of a grey picture."""
-        return np.pad(draw("s001", "happiness", "s001-happiness-0", "vis", SIZE)[0], ((64, 64), (96, 96), (0, 0)), "edge")
+        return np.pad(
+            draw("s001", "happiness", "s001-happiness-0", "vis", SIZE)[0], ((64, 64), (96, 96), (0, 0)), "edge"
+        )
 
 
 def finds(finder: Finder) -> str | None:

@@ -19,7 +19,7 @@ def of_instance(value: object) -> dict[str, str]:
 
 def around(value: object) -> dict[str, str]:
     """Marks of what lies in the class of a value and in its module, by name, where these are a plugin's."""
-    marks = {}
+    marks: dict[str, str] = {}
     for cls in type(value).__mro__:
         if cls.__module__.partition(".")[0] not in HARNESS:
             marks |= {f"{cls.__name__}.{name}": _mark(part) for name, part in vars(cls).items() if not _dunder(name)}

@@ -28,7 +28,7 @@ from nferbench.engine.translating import check_scale, check_shape, check_type
 FACES = 3  # of a batch
 CLOSE = 1e-4  # of a range of 2: rounding, which some layers do otherwise in batches of another size
 MID_GREY = 0.0
-FOLLOWED = 12  # evaluations of networks, after which a sampler has shown what its steps do
+FOLLOWED = 6  # evaluations of networks, after which a sampler has shown what its steps do
 
 
 @final
@@ -56,7 +56,7 @@ class Method:
             built = {role: recipe.build(spec) for role, recipe in self.chosen.value.networks().items()}
             for network in built.values():
                 for parameter in network.parameters():
-                    parameter += 0.02 * torch.randn_like(parameter)
+                    parameter.add_(torch.randn_like(parameter), alpha=0.02)
                 network.requires_grad_(False).eval()
         return built
 
@@ -123,7 +123,9 @@ def takes_noise_only(method: Method) -> None:
     if drawn:
         raise Broken(f"draws from the global generator of {' and '.join(drawn)}; take randomness from `noise`")
     if off := apart_by(method.first, again):
-        raise Broken(f"with other seeds of the global generators faces differ by {off:.2g}; take randomness from `noise`")
+        raise Broken(
+            f"with other seeds of the global generators faces differ by {off:.2g}; take randomness from `noise`"
+        )
 
 
 def keeps_nothing(method: Method) -> None:
@@ -246,7 +248,12 @@ RULES: tuple[Rule[Method], ...] = (
     Rule("shape", "`translate` returns a tensor of the shape of its input", has_shape),
     Rule("type", "`translate` returns floating point", has_type, ("shape",)),
     Rule("range", "`translate` returns finite values in [-1, 1]", has_range, ("type",)),
-    Rule("leaves-networks", "`translate` leaves weights and mode of its networks as they are", leaves_networks, ("shape",)),
+    Rule(
+        "leaves-networks",
+        "`translate` leaves weights and mode of its networks as they are",
+        leaves_networks,
+        ("shape",),
+    ),
     Rule("deterministic", "equal faces and equal noise give equal outputs", is_deterministic, ("leaves-networks",)),
     Rule(
         "noise",
@@ -260,9 +267,11 @@ RULES: tuple[Rule[Method], ...] = (
         keeps_nothing,
         ("deterministic",),
     ),
-    Rule("batch-size", "an output does not depend on how many faces are translated at a time", ignores_batch_size, ALONE),
+    Rule(
+        "batch-size", "an output does not depend on how many faces are translated at a time", ignores_batch_size, ALONE
+    ),
     Rule("batch-mates", "an output does not depend on its batch mates", ignores_batch_mates, ALONE),
     Rule("order", "an output does not depend on its place in the batch", ignores_order, ALONE),
     Rule("pushes", "pushes that are noted have their form, each face once a step", notes_pushes, ("shape",)),
-    Rule("device", "`translate` mixes no tensors of device and host", stays_on_its_device, ("shape",)),
+    Rule("device", "no operation mixes tensors of device and host", stays_on_its_device, ("shape",)),
 )

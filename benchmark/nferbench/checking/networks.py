@@ -113,7 +113,9 @@ def starts_from_weights(network: Network) -> str | None:
         changes: dict[str, Any] = {"init": str(file), "init_sha256": sha256(file)}
         begun = dataclasses.replace(network.trainee, learner=partial(_begun, network, changes)).begun()
         if name := different(begun.weights(), given):
-            raise Broken(f"'{name}' is not that of the file in init; load_initial(self.init, self.init_sha256, network)")
+            raise Broken(
+                f"'{name}' is not that of the file in init; load_initial(self.init, self.init_sha256, network)"
+            )
     return None
 
 

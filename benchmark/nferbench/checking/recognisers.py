@@ -16,7 +16,6 @@ from nferbench.checking.rules import Broken, Rule
 from nferbench.checking.trainings import CPU, Trainee, followed, update
 from nferbench.contract.errors import UsageError
 from nferbench.contract.fer import FERModel, LabelledBatch
-from nferbench.engine.placing import placed
 from nferbench.engine.recognising import check_scores
 from nferbench.engine.tracing import META
 
@@ -172,9 +171,11 @@ RULES: tuple[Rule[Recogniser], ...] = (
         for rule in trainings.RULES
         if rule.name not in LACKED
     ),
-    Rule("scores", "`logits` returns finite class scores, a row a face and a column a class", scores_classes, ("trains",)),
+    Rule(
+        "scores", "`logits` returns finite class scores, a row a face and a column a class", scores_classes, ("trains",)
+    ),
     Rule("scores-repeat", "equal faces get equal class scores", scores_repeat, ("scores",)),
-    Rule("scores-alone", "class scores do not depend on batch mates", scores_alone, ("scores",)),
-    Rule("scores-device", "`logits` mixes no tensors of device and host", tests_on_its_device, ("scores",)),
-    Rule("learns", "faces that differ in brightness are told apart after a few updates", tells_apart, ("trains",)),
+    Rule("scores-alone", "class scores do not depend on batch mates", scores_alone, ("scores-repeat",)),
+    Rule("scores-device", "no operation mixes tensors of device and host", tests_on_its_device, ("scores",)),
+    Rule("learns", "faces that differ in brightness are told apart after a few updates", tells_apart, ("scores",)),
 )

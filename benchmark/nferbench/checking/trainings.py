@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -26,7 +27,9 @@ from nferbench.engine.training import Steps
 
 CPU = torch.device("cpu")
 UPDATES = 4  # half of them before a training is interrupted
-CLOSE = 0.01  # of the way that weights go in an update, or of a loss; statistics of pieces move them by a tenth and more
+CLOSE = (
+    0.01  # of the way that weights go in an update, or of a loss; statistics of pieces move them by a tenth and more
+)
 ROUGH = 0.2  # of the way in single precision, where an optimiser may blow up the rounding of gradients that are none
 
 
@@ -112,7 +115,9 @@ def learns(trainee: Trainee) -> str | None:
         raise Broken(f"step returns {told(repr(losses))}; losses by name are due")
     for name, loss in losses.items():
         if not isinstance(loss, Tensor) or loss.ndim or loss.requires_grad:
-            raise Broken(f"step returns the loss '{name}' as {_form(loss)}; a detached tensor without dimensions is due")
+            raise Broken(
+                f"step returns the loss '{name}' as {_form(loss)}; a detached tensor without dimensions is due"
+            )
         if not bool(torch.isfinite(loss)):
             raise Broken(f"the loss '{name}' is {loss.item()} in the first update")
     after = trainee.straight[UPDATES]
@@ -146,10 +151,12 @@ def keeps_no_chance(trainee: Trainee) -> None:
             before = states()
             update(learner, batch, k)
             if foreign := [name for name in drawn_from(before) if name != "torch"]:
-                raise Broken(f"step draws from the global generator of {' and '.join(foreign)}; `rng` or torch's is due")
+                raise Broken(
+                    f"step draws from the global generator of {' and '.join(foreign)}; `rng` or torch's is due"
+                )
     if name := different(learner.weights(), trainee.straight[UPDATES // 2]):
         raise Broken(
-            f"the same updates with the same seeds give another '{name}'; torch's global generators and `rng` are seeded"
+            f"the same seeds give another '{name}'; randomness is to come from `rng` or torch's global generators"
         )
 
 
@@ -186,8 +193,8 @@ def fuses(trainee: Trainee) -> str | None:
             for group in optimiser.param_groups:
                 if group.get("fused", 0) is None and group.get("foreach") is None:
                     raise Broken(
-                        f"{type(optimiser).__name__} is not fused on a GPU, or no longer when a training is resumed; make "
-                        "it with `fuse`, and take its state with `load_optimiser`"
+                        f"{type(optimiser).__name__} is not fused on a GPU, or no longer when a training is resumed; "
+                        "make it with `fuse`, and take its state with `load_optimiser`"
                     )
     return None if optimisers else "no optimiser was found in the learner"
 
@@ -256,7 +263,9 @@ def divides(trainee: Trainee) -> str | None:
             raise Broken(f"in pieces the loss '{name}' is {other:.6g} where the whole gives {loss:.6g}")
     way, off = _norm(whole.moved), _norm(w - p for w, p in zip(whole.moved, pieces.moved, strict=True))
     if not off <= close * way:
-        raise Broken(f"an update in pieces takes weights {off:.3g} away from where the whole does, on a way of {way:.3g}")
+        raise Broken(
+            f"an update in pieces takes weights {off:.3g} away from where the whole does, on a way of {way:.3g}"
+        )
     return None
 
 
@@ -286,7 +295,7 @@ def _divided(trainee: Trainee, piece: int, dtype: torch.dtype) -> _Moved:
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:
-    return sum(float(each.square().sum()) for each in tensors) ** 0.5
+    return math.sqrt(sum(float(each.square().sum()) for each in tensors))
 
 
 def _cast(batch: Any, dtype: torch.dtype) -> Any:
@@ -303,7 +312,9 @@ def mixes_precisions(trainee: Trainee) -> str | None:
         losses = trainee.learner(placed(trainee.build(), META)).step(trainee.batch(META), torch.Generator(), 0)
     narrow = [name for name, loss in losses.items() if loss.dtype != torch.float32]
     if narrow:
-        raise Broken(f"on a GPU the loss '{narrow[0]}' is {losses[narrow[0]].dtype}; cast answers of networks to float32")
+        raise Broken(
+            f"on a GPU the loss '{narrow[0]}' is {losses[narrow[0]].dtype}; cast answers of networks to float32"
+        )
     if not ledger.bf16:
         return "computes in float32 on a GPU too; `with mixed_precision(x.device):` is faster there"
     return None
@@ -314,10 +325,30 @@ RULES: tuple[Rule[Trainee], ...] = (
     Rule("initial", "`build` draws initial weights from torch's global generator alone", draws_initial_weights),
     Rule("trains", "an update returns finite losses as detached 0-d tensors, and weights change", learns, ("ready",)),
     Rule("weights", "`weights` is a state dict of what `build` makes", gives_weights, ("trains",)),
-    Rule("chance", "equal seeds give equal updates, whatever numpy's and Python's generators hold", keeps_no_chance, ("trains",)),
-    Rule("resumes", "a training resumed from its `state_dict` ends bit for bit like an undisturbed one", resumes, ("chance",)),
-    Rule("divides", "where `divide` answers True, an update in pieces is that of the whole but for rounding", divides, ("trains",)),
-    Rule("device", "an update mixes no tensors of device and host", stays_on_its_device, ("trains",)),
-    Rule("fused", "optimisers are made with `fuse` and resumed with `load_optimiser`", fuses, ("device",)),
-    Rule("precision", "what a network computes in bfloat16 is float32 again before a loss sees it", mixes_precisions, ("device",)),
+    Rule(
+        "chance",
+        "equal seeds give equal updates, whatever numpy's and Python's generators hold",
+        keeps_no_chance,
+        ("trains",),
+    ),
+    Rule(
+        "resumes",
+        "a training resumed from its `state_dict` ends bit for bit like an undisturbed one",
+        resumes,
+        ("chance",),
+    ),
+    Rule(
+        "divides",
+        "where `divide` answers True, an update in pieces is that of the whole but for rounding",
+        divides,
+        ("trains",),
+    ),
+    Rule("device", "no operation mixes tensors of device and host", stays_on_its_device, ("trains",)),
+    Rule("fused", "optimisers are made with `fuse` and resumed with `load_optimiser`", fuses, ("trains",)),
+    Rule(
+        "precision",
+        "what a network computes in bfloat16 is float32 again before a loss sees it",
+        mixes_precisions,
+        ("device",),
+    ),
 )

@@ -10,8 +10,7 @@ from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
 from typing import Any, final
 
-from nferbench.checking.rules import Broken, Rule, told
-from nferbench.contract.errors import PluginError
+from nferbench.checking.rules import Broken, Rule
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import LATER, describe, digest
 from nferbench.planning.checks import (
@@ -93,9 +92,8 @@ def _check_plain(name: str, part: Any) -> None:
         for item in part:
             _check_plain(name, item)
     elif part is not None and not isinstance(part, bool | int | float | str):
-        raise Broken(
-            f"field {name} is a {type(part).__name__} ({shown(part)}); numbers, texts, tuples and frozen dataclasses are plain"
-        )
+        due = "numbers, texts, tuples and frozen dataclasses are plain"
+        raise Broken(f"field {name} is a {type(part).__name__} ({shown(part)}); {due}")
 
 
 def is_equal(it: Registered) -> None:
@@ -158,12 +156,23 @@ def is_accepted(it: Registered) -> str | None:
 
 
 RULES: tuple[Rule[Registered], ...] = (
-    Rule("name", "`name` is a field with `compare=False`: small letters, digits and `._+-`, no word of the command line", is_named),
+    Rule(
+        "name",
+        "`name` is a field with `compare=False`: small letters, digits and `._+-`, no word of the command line",
+        is_named,
+    ),
     Rule("title", "`title` is a field with `compare=False`: one printable line", is_titled),
     Rule("frozen", "it is a frozen dataclass, and so is every dataclass in it", is_frozen),
     Rule("plain", "fields are numbers, texts, tuples and other such dataclasses", is_plain, ("frozen",)),
-    Rule("equal", "equal fields are equal values with equal keys, copied, pickled, and whenever the hook is asked", is_equal, ("plain",)),
-    Rule("version", "`version` is a whole number, and fields that are `LATER` have a default", has_version, ("frozen",)),
+    Rule(
+        "equal",
+        "equal fields are equal values with equal keys, copied, pickled, and whenever the hook is asked",
+        is_equal,
+        ("plain",),
+    ),
+    Rule(
+        "version", "`version` is a whole number, and fields that are `LATER` have a default", has_version, ("frozen",)
+    ),
     Rule("presets", "`presets` has settings for presets that there are", has_presets, ("frozen",)),
 )
 OF_METHODS: tuple[Rule[Registered], ...] = (
@@ -172,7 +181,11 @@ OF_METHODS: tuple[Rule[Registered], ...] = (
     Rule("networks", "`networks()` gives equal recipes whenever it is asked", has_recipes, ("frozen", "plain")),
 )
 LAST: tuple[Rule[Registered], ...] = (
-    Rule("accepted", "the harness takes it, at its defaults and at each of its own presets, and no other plugin has its name", is_accepted),
+    Rule(
+        "accepted",
+        "the harness takes it, at its defaults and at each of its own presets, and no other plugin has its name",
+        is_accepted,
+    ),
 )
 
 

@@ -32,9 +32,17 @@ FAULTS: dict[str, tuple[str, str, set[str]]] = {
         "        torch.manual_seed(0)\n        return out + 0.1 * torch.randn_like(out)\n",
         {"noise"},
     ),
-    "numpy's generator": (RETURN, "        import numpy\n        return out + 0.1 * float(numpy.random.rand())\n", {"noise"}),
+    "numpy's generator": (
+        RETURN,
+        "        import numpy\n        return out + 0.1 * float(numpy.random.rand())\n",
+        {"noise"},
+    ),
     "Python's generator": (RETURN, "        import random\n        return out + 0.1 * random.random()\n", {"noise"}),
-    "the time": (RETURN, "        import time\n        return out + time.monotonic_ns() % 997 / 1000\n", {"deterministic"}),
+    "the time": (
+        RETURN,
+        "        import time\n        return out + time.monotonic_ns() % 997 / 1000\n",
+        {"deterministic"},
+    ),
     "unfrozen class": ("@dataclass(frozen=True)\nclass Mine", "@dataclass\nclass Mine", {"frozen"}),
     "no dataclass": ("@dataclass(frozen=True)\nclass Mine", "class Mine", {"frozen", "name", "title"}),
     "unfrozen recipe": (
@@ -65,7 +73,11 @@ FAULTS: dict[str, tuple[str, str, set[str]]] = {
     "title of two lines": ('default="Mine"', 'default="Mine\\nYours"', {"title"}),
     "unknown group": ('group: ClassVar = "gan"', 'group: ClassVar = "transformer"', {"group"}),
     "no group": ('    group: ClassVar = "gan"\n', "", {"group"}),
-    "version 0": ('    group: ClassVar = "gan"\n', '    group: ClassVar = "gan"\n    version: ClassVar = 0\n', {"version"}),
+    "version 0": (
+        '    group: ClassVar = "gan"\n',
+        '    group: ClassVar = "gan"\n    version: ClassVar = 0\n',
+        {"version"},
+    ),
     "unknown preset": (
         '    group: ClassVar = "gan"\n',
         '    group: ClassVar = "gan"\n    presets: ClassVar = {"quik": {"strength": 1.0}}\n',
