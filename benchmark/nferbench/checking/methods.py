@@ -20,7 +20,7 @@ from nferbench.checking.networks import LANDMARKS, parameters
 from nferbench.checking.rules import Broken, Rule, Skipped
 from nferbench.checking.trainings import copied, different, followed
 from nferbench.contract.noise import ImageNoise
-from nferbench.contract.pushes import hear_pushes
+from nferbench.contract.pushes import Push, hear_pushes
 from nferbench.contract.translator import FaceSpec, Translator
 from nferbench.engine import pushing
 from nferbench.engine.translating import check_scale, check_shape, check_type
@@ -29,6 +29,16 @@ FACES = 3  # of a batch
 CLOSE = 1e-4  # of a range of 2: rounding, which some layers do otherwise in batches of another size
 MID_GREY = 0.0
 FOLLOWED = 6  # evaluations of networks, after which a sampler has shown what its steps do
+
+
+@final
+@dataclass(frozen=True)
+class First:
+    """What a translator makes of the first faces."""
+
+    images: Any
+    pushes: tuple[Push, ...]
+    weights: Mapping[str, dict[str, Tensor]]  # of its networks before, by role
 
 
 @final
@@ -61,10 +71,12 @@ class Method:
         return built
 
     @cached_property
-    def first(self) -> Any:
-        """What the translator makes of the first faces."""
-        with apart():
-            return self.translated((0, 1, 2))
+    def first(self) -> First:
+        """The first translation."""
+        before = {role: copied(network.state_dict()) for role, network in self.networks.items()}
+        with apart(), hear_pushes() as heard:
+            images = self.translated((0, 1, 2))
+        return First(images, tuple(heard), before)
 
     def fresh(self) -> Translator:
         """The translator as it was before it translated anything."""
@@ -89,16 +101,16 @@ def _parameters(translator: Translator, size: int) -> int:
 
 
 def has_shape(method: Method) -> str:
-    check_shape(method.chosen.value.name, method.first, method.vis((0, 1, 2)))
+    check_shape(method.chosen.value.name, method.first.images, method.vis((0, 1, 2)))
     return f"computed with as at {method.chosen.preset}, faces of {method.chosen.size} px"
 
 
 def has_type(method: Method) -> None:
-    check_type(method.chosen.value.name, method.first)
+    check_type(method.chosen.value.name, method.first.images)
 
 
 def has_range(method: Method) -> str | None:
-    images = method.first.float()
+    images = method.first.images.float()
     if not bool(torch.isfinite(images).all()):
         raise Broken("gives NaN or infinity")
     check_scale(method.chosen.value.name, images)
@@ -110,7 +122,7 @@ def has_range(method: Method) -> str | None:
 def is_deterministic(method: Method) -> None:
     with apart():
         again = method.translated((0, 1, 2))
-    if off := apart_by(method.first, again):
+    if off := apart_by(method.first.images, again):
         raise Broken(f"the same faces with the same noise and the same seeds give faces that differ by {off:.2g}")
 
 
@@ -122,7 +134,7 @@ def takes_noise_only(method: Method) -> None:
         drawn = drawn_from(before)
     if drawn:
         raise Broken(f"draws from the global generator of {' and '.join(drawn)}; take randomness from `noise`")
-    if off := apart_by(method.first, again):
+    if off := apart_by(method.first.images, again):
         raise Broken(
             f"with other seeds of the global generators faces differ by {off:.2g}; take randomness from `noise`"
         )
@@ -130,32 +142,26 @@ def takes_noise_only(method: Method) -> None:
 
 def keeps_nothing(method: Method) -> None:
     translator = method.fresh()
-    before = holdings.of_instance(translator)
-    with apart():
-        first = method.translated((0, 1, 2), translator)
-    if name := holdings.changed(before, holdings.of_instance(translator)):
-        raise Broken(f"translating leaves something in the instance, at '{name}'")
-    around = holdings.around(translator)  # constants that are made once are there by now
+    # Constants that are made once are there by now.
+    before, around = holdings.of_instance(translator), holdings.around(translator)
     with apart():
         method.translated((3, 4, 1), translator)
     with apart():
         again = method.translated((0, 1, 2), translator)
+    if name := holdings.changed(before, holdings.of_instance(translator)):
+        raise Broken(f"translating leaves something in the instance, at '{name}'")
     if name := holdings.changed(around, holdings.around(translator)):
         raise Broken(f"translating leaves something in '{name}'")
-    if off := apart_by(first, again):
-        raise Broken(f"the same faces, translated again after others, differ by {off:.2g}")
+    if off := apart_by(method.first.images, again):
+        raise Broken(f"the same faces, translated after others, differ by {off:.2g}")
 
 
 def leaves_networks(method: Method) -> None:
-    before = {role: copied(network.state_dict()) for role, network in method.networks.items()}
-    modes = {role: [part.training for part in network.modules()] for role, network in method.networks.items()}
-    with apart():
-        method.translated((0, 1, 2))
     for role, network in method.networks.items():
-        if name := different(before[role], network.state_dict()):
+        if name := different(method.first.weights[role], network.state_dict()):
             raise Broken(f"translating changes '{name}' of network {role}")
-        if modes[role] != [part.training for part in network.modules()]:
-            raise Broken(f"translating leaves network {role} in another mode")
+        if any(part.training for part in network.modules()):
+            raise Broken(f"translating leaves network {role} in train mode")
 
 
 def ignores_order(method: Method) -> str | None:
@@ -174,7 +180,7 @@ def _alike(method: Method, faces: tuple[int, ...], how: str) -> str | None:
     with apart():
         images = method.translated(faces)
     known = {face: row for row, face in enumerate(faces) if face < FACES}
-    off = max(apart_by(method.first[face], images[row]) for face, row in known.items())
+    off = max(apart_by(method.first.images[face], images[row]) for face, row in known.items())
     if off > CLOSE:
         raise Broken(f"a face that is translated {how} differs by {off:.2g}")
     return f"but for rounding, {off:.1g}" if off else None
@@ -188,10 +194,8 @@ def apart_by(images: Tensor, others: Tensor) -> float:
 
 
 def notes_pushes(method: Method) -> str | None:
-    with apart(), hear_pushes() as heard:
-        method.translated((0, 1, 2))
-    pushing.by_face(heard, FACES, FACES)
-    return None if heard else "notes none"
+    pushing.by_face(method.first.pushes, FACES, FACES)
+    return None if method.first.pushes else "notes none"
 
 
 def stays_on_its_device(method: Method) -> str | None:

@@ -36,7 +36,8 @@ def _checks() -> dict[str, list[Check]]:
             found += of_registered(replace(value, **SMALLER.get(name, {})), {}, shared)
     for translator, row in _others().items():
         claimed = (Claim("quick", translator, SETTINGS.size),)
-        found += [check for check in of_method(row, claimed, shared) if check.name != "device"]  # see test_devices
+        mine = [check for check in of_method(row, claimed, shared) if check.subject == f"method {row}"]
+        found += [check for check in mine if check.name != "device"]  # networks are those of methods; see test_devices
     by_subject: dict[str, list[Check]] = {}
     for check in found:
         by_subject.setdefault(check.subject, []).append(check)
