@@ -14,7 +14,7 @@ from typing import Any, final
 
 from nferbench.checking.rules import Broken
 from nferbench.contract.errors import UsageError
-from nferbench.planning.plugins import KINDS, import_file, managed, owner_of, reason_of
+from nferbench.planning.plugins import BUILT_IN, KINDS, import_file, managed, owner_of, reason_of
 
 
 @final
@@ -25,6 +25,7 @@ class Part:
     owner: str  # what the harness calls it
     load: Callable[[], object]
     files: tuple[str, ...] = ()  # to hand to --plugin; none where it is installed
+    registered: bool = True  # whether the harness finds it by itself, or by these files
 
 
 @final
@@ -52,7 +53,8 @@ def parts(plugin: str) -> list[Part]:
     if named:
         return [Part(owner_of(point), point.load) for point in named]
     if _exists(plugin):
-        return [Part(plugin, lambda: import_module(plugin))]
+        known = {*BUILT_IN, *(point.module for point in points)}
+        return [Part(plugin, lambda: import_module(plugin), registered=plugin in known)]
     near = get_close_matches(plugin, [name for point in points for name in (point.name, _package(point))], n=1)
     hint = f"did you mean '{near[0]}'?" if near else "nferbench check takes the path of a file, a package or a module"
     raise UsageError(f"'{plugin}' is no plugin file, no installed package with plugins and no module; {hint}")

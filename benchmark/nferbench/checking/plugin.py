@@ -62,7 +62,7 @@ def _of_value(
 ) -> Iterator[Check]:
     value, hook = given.value, given.hook
     subject = f"{CALLED.get(hook, 'thing')} {_name(value)}"
-    known = _table(harness, hook).get(getattr(value, "name", ""))
+    known = _table(harness, hook).get(_name(value), None if part.registered else value)
     reasons = tuple(failure.reason for failure in harness.failures)
     it = values.Registered(value, given.again, reserved(hook, part.owner), known, reasons)
     basic = checks(subject, values.rules(it))
@@ -140,12 +140,12 @@ def _table(harness: Plugins, hook: str) -> Mapping[str, Any]:
 
 
 def _name(value: Any) -> str:
-    from nferbench.planning.checks import shown
-
+    """What something is called in lines about it; a name may be missing, or be no name."""
     try:
-        return str(value.name) if str(value.name).isprintable() and value.name else shown(value.name)
-    except Exception:
-        return f"of class {type(value).__name__}"
+        name = value.name
+    except Exception:  # of a property, anything
+        name = None
+    return name if isinstance(name, str) and name.isprintable() and name else f"of class {type(value).__name__}"
 
 
 def _root(name: str, roots: Mapping[str, Path]) -> Path | None:

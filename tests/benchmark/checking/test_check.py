@@ -19,6 +19,7 @@ from nferbench.contract.errors import UsageError
 
 QUICK = "from nferbench import hookimpl\nfrom nferbench_methods.none import WithoutTranslation\n\n\n"
 QUICK += '@hookimpl\ndef nferbench_translators():\n    return [WithoutTranslation(name="plain")]\n'
+NAMELESS = "    @property\n    def name(self):\n        return 1 / 0\n\n"
 
 
 def answer(*words: str) -> tuple[int, str]:
@@ -64,6 +65,20 @@ def test_what_is_no_plugin_is_said_in_one_line(word: str) -> None:
 def test_a_module_can_be_named() -> None:
     subjects = {check.subject for check in checks_of("nferbench_methods.none")}
     assert subjects == {"plugin nferbench_methods.none", "method none"}
+
+
+def test_a_module_that_is_not_installed_can_be_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "plain_module.py").write_text(QUICK)
+    found = {check.name: check for check in checks_of("plain_module")}
+    assert found["accepted"].verdict().state == found["shape"].verdict().state == "ok"
+
+
+def test_a_name_that_cannot_be_asked_for_is_told_by_its_check(tmp_path: Path) -> None:
+    text = spoilt(GOOD, '    name: str = field(default="mine", compare=False)\n', NAMELESS)
+    (name,) = [check for check in checks_of(written(tmp_path, text)) if check.name == "name"]
+    assert name.subject == "method of class Mine"
+    assert name.verdict().state == "wrong"
 
 
 def test_an_installed_package_is_found_by_its_name_and_by_that_of_its_entry_point(
