@@ -40,7 +40,7 @@ FAULTS: dict[str, tuple[str, str, set[str]]] = {
     "Python's generator": (RETURN, "        import random\n        return out + 0.1 * random.random()\n", {"noise"}),
     "the time": (
         RETURN,
-        "        import time\n        return out + time.monotonic_ns() % 997 / 1000\n",
+        "        import time\n        return out + time.monotonic_ns() % 1_000_003 / 1e7\n",
         {"deterministic"},
     ),
     "unfrozen class": ("@dataclass(frozen=True)\nclass Mine", "@dataclass\nclass Mine", {"frozen"}),
