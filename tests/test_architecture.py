@@ -24,6 +24,7 @@ LEVELS = (
     ("faces", "metrics"),
     ("planning",),
     ("engine",),
+    ("checking",),
     ("cli",),
 )
 ROOMS = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,8 +1,9 @@
 """What can be known of a GPU without one: nothing is left on the host, and no loop waits for the device.
 
-Translators, recognisers and metrics compute on fake `cuda` tensors; trainings, and translators that differentiate
-energies, on `meta` (see `absent_device`). Trajectories are cut to three steps: a first, one between, a last. Values,
-kernels, memory and speed cannot be seen like this; they are for `pytest -m gpu`.
+Methods and recognisers as they come are checked as plugins are (tests/benchmark/checking/test_built_ins.py); here are
+variants, and what is around them. Translators, recognisers and metrics compute on fake `cuda` tensors; trainings, and
+translators that differentiate energies, on `meta` (see `nferbench.checking.absent`). Trajectories are cut to three
+steps: a first, one between, a last. Values, kernels, memory and speed cannot be seen; they are for `pytest -m gpu`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from absent_device import AbsentDevice, Refused, absent
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 from torchvision.models import vgg19
 
 from nferbench import Batch, FaceSpec, FERModel, LabelledBatch, Translator, hear_pushes
+from nferbench.checking.absent import AbsentDevice, Refused, absent
 from nferbench.contract import pixels
 from nferbench.contract.dataset import Face
 from nferbench.contract.noise import ImageNoise
@@ -83,9 +84,8 @@ VARIANTS: dict[str, Translator] = {
         resample_source_noise=True,
     ),
 }
-ALL = ROWS | VARIANTS
-TRANSLATORS = {translator: name for name, translator in reversed(ALL.items())}  # equal ones once
-NAMES = {recipe: f"{name}-{role}" for name, row in reversed(ALL.items()) for role, recipe in row.networks().items()}
+TRANSLATORS = {translator: name for name, translator in VARIANTS.items()}
+NAMES = {recipe: f"{name}-{role}" for name, row in VARIANTS.items() for role, recipe in row.networks().items()}
 RECIPES = {name: recipe for recipe, name in NAMES.items()}
 RECOGNISERS: dict[str, FERModel] = {
     name: resolve(Request(preset="quick", fer=name), PLUGINS).fer for name in PLUGINS.fer_models if name != "timm"

@@ -12,6 +12,7 @@ import typer
 from nferbench import __version__
 from nferbench.cli import lists
 from nferbench.cli.bundle import bundle
+from nferbench.cli.check import check
 from nferbench.cli.data import data
 from nferbench.cli.diagnose import diagnose
 from nferbench.cli.doctor import doctor
@@ -41,7 +42,7 @@ app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors, lists.metrics, lists.plugins)
 caring = (status, merge, prune, bundle, verify, doctor)
-for command in (run, score, plan, report, pretrain, diagnose, *listing, *caring):
+for command in (run, score, plan, report, pretrain, diagnose, check, *listing, *caring):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

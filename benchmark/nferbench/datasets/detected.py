@@ -68,13 +68,22 @@ def largest(detector: FaceDetector, pixels: NDArray[np.uint8]) -> Detection:
         PluginError: the detector returns something else than its contract says.
     """
     found = detector.find(pixels)
+    check_detections(detector, found)
+    if not found:
+        raise DataError(f"no face found by {detector.name}")
+    return max(found, key=lambda detection: detection.area)
+
+
+def check_detections(detector: FaceDetector, found: object) -> None:
+    """Hold what a detector returned to its contract.
+
+    Raises:
+        PluginError: no tuple of `Detection`; a box that is not four finite numbers; landmarks of another form.
+    """
     if not isinstance(found, tuple | list):
         raise PluginError(f"detector '{detector.name}' returned {type(found).__name__}; a tuple of Detection is due")
     for detection in found:
         _check(detector, detection)
-    if not found:
-        raise DataError(f"no face found by {detector.name}")
-    return max(found, key=lambda detection: detection.area)
 
 
 def _check(detector: FaceDetector, found: object) -> None:

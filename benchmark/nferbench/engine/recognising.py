@@ -82,7 +82,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
             rows = testing[start : start + EVALUATION_BATCH]
             batch = pixels.to_float(torch.from_numpy(np.asarray(prepared.images[rows])).to(context.device))
             scores = stage.fer.logits(network, batch)
-            _check_scores(stage.fer.name, scores, (len(rows), len(classes)))
+            check_scores(stage.fer.name, scores, (len(rows), len(classes)))
             if not bool(torch.isfinite(scores).all()):
                 raise DivergedError(f"{readable(stage)}: class scores are not finite")
             for row, answer in zip(rows, scores.argmax(1).tolist(), strict=True):
@@ -105,7 +105,12 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
     }
 
 
-def _check_scores(name: str, scores: object, shape: tuple[int, int]) -> None:
+def check_scores(name: str, scores: object, shape: tuple[int, int]) -> None:
+    """Hold class scores to floating point of a shape, (faces, classes).
+
+    Raises:
+        PluginError: something else.
+    """
     if not isinstance(scores, Tensor):
         raise PluginError(f"recogniser '{name}' returned {type(scores).__name__}; a tensor of class scores is due")
     if tuple(scores.shape) != shape or not scores.is_floating_point():

@@ -125,23 +125,41 @@ def translate(
     name = name or translator.name
     with torch.inference_mode():
         images = translator.translate(vis.clone(), networks, noise)
-        if not isinstance(images, Tensor):
-            raise PluginError(f"translator '{name}' returned {type(images).__name__}; a tensor like its input is due")
-        if images.shape != vis.shape:
-            raise PluginError(
-                f"translator '{name}' returned shape {tuple(images.shape)} for faces of shape {tuple(vis.shape)}; "
-                "both must be equal"
-            )
-        if not images.is_floating_point():
-            raise PluginError(
-                f"translator '{name}' returned {images.dtype} in {_range(images)}; floating point in [-1, 1] is due"
-            )
+        check_shape(name, images, vis)
+        check_type(name, images)
         if not bool(torch.isfinite(images).all()):
             raise DivergedError(f"translator '{name}' returned NaN or infinity")
         images = images.float()
         check_scale(name, images)
         images = images.clamp(-1, 1)
         return pixels.grey(images) if translator.grey else images
+
+
+def check_shape(name: str, images: object, vis: Tensor) -> None:
+    """Hold what a translator returned to a tensor of the shape of its input.
+
+    Raises:
+        PluginError: something else.
+    """
+    if not isinstance(images, Tensor):
+        raise PluginError(f"translator '{name}' returned {type(images).__name__}; a tensor like its input is due")
+    if images.shape != vis.shape:
+        raise PluginError(
+            f"translator '{name}' returned shape {tuple(images.shape)} for faces of shape {tuple(vis.shape)}; "
+            "both must be equal"
+        )
+
+
+def check_type(name: str, images: Tensor) -> None:
+    """Hold what a translator returned to floating point.
+
+    Raises:
+        PluginError: integers, truth values or complex numbers.
+    """
+    if not images.is_floating_point():
+        raise PluginError(
+            f"translator '{name}' returned {images.dtype} in {_range(images)}; floating point in [-1, 1] is due"
+        )
 
 
 def check_scale(name: str, images: Tensor) -> None:

@@ -73,7 +73,7 @@ def prepare(
     recipe = crop_named(crop)
     listing = dataset.listing(root)
     listed = sorted(listing.faces, key=lambda face: face.id)
-    _check_listing(dataset, listed)
+    check_listing(dataset, listed)
     register = register and is_paired(listed)
     if register:
         ibug.require(listing.landmarks, "registration", dataset.name)
@@ -137,7 +137,13 @@ def prepare(
     }
 
 
-def _check_listing(dataset: FaceDataset, faces: Sequence[Face]) -> None:
+def check_listing(dataset: FaceDataset, faces: Sequence[Face]) -> None:
+    """Hold the faces of a listing to ids of their own and to pairs that agree with themselves.
+
+    Raises:
+        DataError: pairs with two images of one modality, or of two subjects or expressions.
+        PluginError: an id that comes twice.
+    """
     faults = contradictions(faces)
     if faults:
         raise DataError(f"{dataset.name}: {len(faults)} pairs contradict themselves, such as {faults[0]}")

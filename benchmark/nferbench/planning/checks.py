@@ -98,22 +98,51 @@ def _check(value: Any) -> None:
 
 
 def check_translator(translator: Translator) -> None:
-    """Hold what a translator says of itself to the contract: group, stamps and networks.
+    """Hold what a translator says of itself to the contract: group, marks, stamps and networks.
 
     Raises:
         PluginError: what is wrong.
         Exception: whatever `stamps` or `networks` raise.
     """
-    groups = get_args(Group)
-    if not isinstance(translator.group, str) or translator.group not in groups:
-        raise PluginError(f"the group is {shown(translator.group)}; allowed: {', '.join(groups)}")
+    check_group(translator)
     for name in ("heterogeneous", "grey"):
         if not isinstance(getattr(translator, name), bool):
             raise PluginError(f"{name} is {shown(getattr(translator, name))}; True or False is due")
+    check_stamps(translator)
+    check_networks(translator)
+
+
+def check_group(translator: Translator) -> None:
+    """Hold the group of a translator to those that there are.
+
+    Raises:
+        PluginError: another one.
+    """
+    groups = get_args(Group)
+    if not isinstance(translator.group, str) or translator.group not in groups:
+        raise PluginError(f"the group is {shown(translator.group)}; allowed: {', '.join(groups)}")
+
+
+def check_stamps(translator: Translator) -> None:
+    """Hold the footnotes of a translator to one printable line each.
+
+    Raises:
+        PluginError: something else.
+        Exception: whatever `stamps` raises.
+    """
     if not isinstance(translator.stamps, tuple | list):
         raise PluginError(f"stamps is {shown(translator.stamps)}; a tuple of texts is due")
     for stamp in translator.stamps:
         check_text("a stamp", stamp)
+
+
+def check_networks(translator: Translator) -> None:
+    """Hold the recipes of a translator to what can be trained once and shared.
+
+    Raises:
+        PluginError: no mapping of recipes by role, a recipe that is no value, or others when asked again.
+        Exception: whatever `networks` raises.
+    """
     networks = translator.networks()
     if not isinstance(networks, Mapping):
         raise PluginError(f"networks() gives {shown(networks)}; recipes by role are due")
@@ -155,9 +184,27 @@ def check_value(what: str, value: Any) -> None:
     Raises:
         PluginError: something else, with `what` as its subject.
     """
+    check_frozen(what, value)
+    check_plain(what, value)
+
+
+def check_frozen(what: str, value: Any) -> None:
+    """Hold a value to a frozen dataclass.
+
+    Raises:
+        PluginError: something else, with `what` as its subject.
+    """
     parameters = getattr(type(value), "__dataclass_params__", None)
     if not dataclasses.is_dataclass(value) or parameters is None or not parameters.frozen:
         raise PluginError(f"{what} is a {type(value).__name__}, which is no frozen dataclass; @dataclass(frozen=True)")
+
+
+def check_plain(what: str, value: Any) -> None:
+    """Hold the fields of a value to what can be hashed, described and handed to another process.
+
+    Raises:
+        PluginError: something else, with `what` as its subject.
+    """
     try:
         hash(value)
         digest(describe(value))

@@ -158,8 +158,8 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
     sources: list[tuple[str, Callable[[], object]]] = [(name, _importer(name)) for name in BUILT_IN]
     distributions = dict.fromkeys(BUILT_IN, ("nferbench", __version__))
     for point in entry_points(group="nferbench") if installed else ():
-        sources.append((_owner(point), point.load))
-        distributions.setdefault(_owner(point), _distribution(point))
+        sources.append((owner_of(point), point.load))
+        distributions.setdefault(owner_of(point), _distribution(point))
     for file in files:
         if not Path(file).is_file():
             raise UsageError(f"plugin file {file} does not exist; --plugin takes the path of a Python file")
@@ -167,22 +167,13 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
     managers: dict[str, pluggy.PluginManager] = {}
     for owner, load in sources:
         try:
-            managers.setdefault(owner, _loaded(owner, load))
+            managers.setdefault(owner, managed(owner, load))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything at import, SystemExit too
-            failures.append(Failure(owner, _reason(error)))
-    hooks: Mapping[str, Callable[[str], Collection[str]]] = {
-        "nferbench_translators": lambda owner: METHOD_WORDS if owner in BUILT_IN else {*METHOD_WORDS, *row_names()},
-        "nferbench_datasets": lambda _: DATASET_WORDS,
-        "nferbench_fer_models": lambda _: (),
-        "nferbench_detectors": lambda _: DETECTOR_WORDS,
-        "nferbench_metrics": lambda _: METRIC_WORDS,
-    }
-    owners: dict[str, dict[str, str]] = {hook: {} for hook in hooks}
-    found = {
-        hook: _collect(managers, hook, reserved, files, owners[hook], failures) for hook, reserved in hooks.items()
-    }
+            failures.append(Failure(owner, reason_of(error)))
+    owners: dict[str, dict[str, str]] = {hook: {} for hook in KINDS}
+    found = {hook: _collect(managers, hook, files, owners[hook], failures) for hook in KINDS}
     methods = found["nferbench_translators"]
     found["nferbench_translators"] = _led(methods, owners["nferbench_translators"], failures)
     lost = tuple(failures)
@@ -199,6 +190,23 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
             for owner in dict.fromkeys(owner for owner, _ in sources)
         ),
     )
+
+
+def kinds_of(hook: str) -> str:
+    """What a hook registers, in words."""
+    return " or ".join(kind.__name__ for kind in KINDS[hook])
+
+
+def reserved(hook: str, owner: str) -> Collection[str]:
+    """The words that a plugin may not register under a hook: on the command line they mean something else there."""
+    if hook == "nferbench_translators":
+        return METHOD_WORDS if owner in BUILT_IN else {*METHOD_WORDS, *row_names()}
+    words: Mapping[str, Collection[str]] = {
+        "nferbench_datasets": DATASET_WORDS,
+        "nferbench_detectors": DETECTOR_WORDS,
+        "nferbench_metrics": METRIC_WORDS,
+    }
+    return words.get(hook, ())
 
 
 def import_file(file: str) -> ModuleType:
@@ -227,7 +235,7 @@ def _importer(name: str) -> Callable[[], object]:
     return lambda: importlib.import_module(name)
 
 
-def _owner(point: EntryPoint) -> str:
+def owner_of(point: EntryPoint) -> str:
     """What an installed plugin is called in messages; metadata of its package may be broken."""
     try:
         return f"{point.name} ({point.dist.name})" if point.dist else point.name
@@ -243,7 +251,7 @@ def _distribution(point: EntryPoint) -> tuple[str, str]:
         return "", ""
 
 
-def _loaded(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
+def managed(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
     """A plugin in a manager of its own, so that what it does wrong is never told of another.
 
     Raises:
@@ -260,7 +268,6 @@ def _loaded(owner: str, load: Callable[[], object]) -> pluggy.PluginManager:
 def _collect(
     managers: Mapping[str, pluggy.PluginManager],
     hook: str,
-    reserved: Callable[[str], Collection[str]],
     files: Collection[str],
     owners: dict[str, str],
     failures: list[Failure],
@@ -274,15 +281,15 @@ def _collect(
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # as at import
-                failures.append(Failure(owner, f"{hook} raised {_reason(error)}", whole=False))
+                failures.append(Failure(owner, f"{hook} raised {reason_of(error)}", whole=False))
                 continue
             for value in values if isinstance(values, list | tuple) else [values]:
                 try:
-                    name = _checked(value, hook, reserved(owner))
+                    name = _checked(value, hook, owner)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a property may raise anything too
-                    failures.append(Failure(owner, f"{hook}: {_reason(error)}", whole=False))
+                    failures.append(Failure(owner, f"{hook}: {reason_of(error)}", whole=False))
                     continue
                 first = owners.setdefault(name, owner)
                 if name not in items and first == owner:
@@ -319,22 +326,21 @@ def _led(
         try:
             in_run(name, methods, {})
         except Exception as error:  # whatever a plugin raises when its fields are set
-            failures.append(Failure(owners[name], f"nferbench_translators: {_reason(error)}", whole=False))
+            failures.append(Failure(owners[name], f"nferbench_translators: {reason_of(error)}", whole=False))
         else:
             items[name] = method
     return items
 
 
-def _checked(value: Any, hook: str, reserved: Collection[str]) -> str:
+def _checked(value: Any, hook: str, owner: str) -> str:
     """The name of a registered value that keeps the contract."""
     if not isinstance(value, KINDS[hook]):
-        due = " or ".join(kind.__name__ for kind in KINDS[hook])
-        raise PluginError(f"it must return a list of {due}, not {shown(value)}")
-    check(value, reserved)
+        raise PluginError(f"it must return a list of {kinds_of(hook)}, not {shown(value)}")
+    check(value, reserved(hook, owner))
     return str(value.name)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What went wrong, in one line."""
     lines = str(error).strip().splitlines()
     first = one_line(lines[0]) if lines else "no message"

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -218,10 +219,16 @@ def _fields(
             attempt(problems, table.__getitem__, name)
     fields: dict[str, Mapping[str, Any]] = {}
     for name, value in table.items.items():
-        presets = getattr(value, "presets", {})
-        own: Mapping[str, Any] = next((presets[each] for each in known_as if each in presets), {})
-        fields[name] = {**dict(flatten(own)), **dict(flatten(given.get(name) or {}))}
+        fields[name] = _fields_of(value, name, content, section, known_as)
     return fields
+
+
+def _fields_of(
+    value: V, name: str, content: Mapping[str, Any], section: str, known_as: Sequence[str]
+) -> Mapping[str, Any]:
+    presets = getattr(value, "presets", {})
+    own: Mapping[str, Any] = next((presets[each] for each in known_as if each in presets), {})
+    return {**dict(flatten(own)), **dict(flatten(content.get(section, {}).get(name) or {}))}
 
 
 def _configured(
@@ -250,6 +257,33 @@ def _methods(
         else:
             problems += told
     return methods, refused
+
+
+def at_preset(
+    value: V,
+    content: Mapping[str, Any],
+    section: str,
+    known_as: Sequence[str],
+    methods: Mapping[str, Translator] = MappingProxyType({}),
+) -> V:
+    """A registered value with the settings of a preset; those of its own come first.
+
+    Args:
+        value: what is registered.
+        content: of the preset.
+        section: of it, that has the settings of such values.
+        known_as: names of the preset, nearest first.
+        methods: that are registered, which fields of a method may follow.
+
+    Raises:
+        UsageError: a field that does not exist or a value that it cannot take.
+    """
+    if isinstance(value, Translator):
+        known = {**methods, value.name: value}
+        fields = {name: _fields_of(each, name, content, section, known_as) for name, each in known.items()}
+        return in_run(value.name, known, fields)  # type: ignore[return-value]
+    own = _fields_of(value, value.name, content, section, known_as)
+    return replaced(value, own, f"{section}.{value.name}") if own else value
 
 
 def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:

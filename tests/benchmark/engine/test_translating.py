@@ -206,4 +206,4 @@ def test_earlier_images_are_kept_that_memory_was_too_short_to_read(
 )
 def test_class_scores_of_another_form_are_refused(scores: object, told: str) -> None:
     with pytest.raises(PluginError, match=f"recogniser 'mine' returned .*{told}"):
-        recognising._check_scores("mine", scores, (4, 6))
+        recognising.check_scores("mine", scores, (4, 6))

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, Self, final
+from unittest.mock import patch
 
-import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from nferbench.contract import learning
 
 aten = torch.ops.aten
 
@@ -29,6 +31,16 @@ READS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 class Refused(AssertionError):
     """What would fail on a real device, or make the host wait for it."""
+
+
+@final
+class Waits(Refused):
+    """What would make the host wait for a real device: slow, and not to be followed without one."""
+
+
+@final
+class Mixed(Refused):
+    """Tensors of both sides in one operation, which would fail on a real device."""
 
 
 @final
@@ -43,7 +55,7 @@ class AbsentDevice(TorchDispatchMode):
     """
 
     def __init__(self, kind: Literal["cuda", "meta"]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device = torch.device(kind)
         self.settled = False
         self._fake = FakeTensorMode(allow_non_fake_inputs=True) if kind == "cuda" else None
@@ -52,12 +64,13 @@ class AbsentDevice(TorchDispatchMode):
     def __enter__(self) -> Self:
         if self._fake is not None:
             self._fake.__enter__()
-        self._constants.__enter__()
-        return super().__enter__()
+        self._constants.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self._constants.__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._constants.__exit__(*error)  # type: ignore[no-untyped-call]
         if self._fake is not None:
             self._fake.__exit__(*error)
 
@@ -91,17 +104,17 @@ class AbsentDevice(TorchDispatchMode):
         else:
             waits = bool(READS.intersection(func.tags))
         if waits:
-            raise Refused(f"{func} waits for the device")
+            raise Waits(f"{func} waits for the device")
         for each in tensors:
             if each.ndim and not self._here(each):
-                raise Refused(f"{func} of tensors on {self.device} and on {each.device}, {tuple(each.shape)}")
+                raise Mixed(f"{func} of tensors on {self.device} and on {each.device}, {tuple(each.shape)}")
 
     def _check_copy(self, func: Any, source: Tensor, target: torch.device) -> None:
         leaves, arrives = self._here(source), target.type == self.device.type
         if leaves and not arrives:
-            raise Refused(f"{func} to the host waits for the device")
+            raise Waits(f"{func} to the host waits for the device")
         if arrives and not leaves and self.settled:
-            raise Refused(f"{func} of {tuple(source.shape)} from the host, inside of a loop")
+            raise Waits(f"{func} of {tuple(source.shape)} from the host, inside of a loop")
 
     def _here(self, tensor: Tensor) -> bool:
         return tensor.device.type == self.device.type
@@ -120,7 +133,7 @@ class _Constants(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if self._device.settled and self._brings(func.__name__, args, result):
-            raise Refused(f"{func.__name__} of Python's numbers from the host, inside of a loop")
+            raise Waits(f"{func.__name__} of Python's numbers from the host, inside of a loop")
         return result
 
     def _brings(self, name: str, args: tuple[Any, ...], result: Any) -> bool:
@@ -138,18 +151,25 @@ def absent(kind: Literal["cuda", "meta"]) -> Iterator[AbsentDevice]:
     device = AbsentDevice(kind)
     optimizer = importlib.import_module("torch.optim.optimizer")  # no attribute of torch.optim
     fused = [*optimizer._get_fused_kernels_supported_devices(), "meta"]
-    with pytest.MonkeyPatch.context() as patch, device:
-        patch.setattr(torch, "Generator", _stream_on(device.device))
-        patch.setattr(torch.cuda, "get_rng_state", lambda device: torch.empty(0))
-        patch.setattr(torch.cuda, "set_rng_state", lambda state, device: None)
+    stand_ins: list[tuple[Any, str, object]] = [
+        (torch, "Generator", _stream_on(device.device)),
+        (torch.cuda, "get_rng_state", lambda device: torch.empty(0)),
+        (torch.cuda, "set_rng_state", lambda state, device: None),
         # Networks compute in bfloat16 as on a GPU of these days.
-        patch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
-        patch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+        (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
+        (torch.cuda, "is_bf16_supported", lambda: True),
         # A CUDA graph would need the driver; a loss that is captured is made of what is seen here.
-        patch.setattr("nferbench.contract.learning.CAPTURED_BELOW", 0)
-        if kind == "meta":
-            patch.setattr(torch.Tensor, "is_cuda", property(lambda tensor: tensor.is_meta), raising=False)
-            patch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: list(fused))
+        (learning, "CAPTURED_BELOW", 0),
+    ]
+    if kind == "meta":
+        stand_ins += [
+            (torch.Tensor, "is_cuda", property(lambda tensor: tensor.is_meta)),
+            (optimizer, "_get_fused_kernels_supported_devices", lambda: list(fused)),
+        ]
+    with ExitStack() as stack:
+        for owner, name, stand_in in stand_ins:
+            stack.enter_context(patch.object(owner, name, stand_in))
+        stack.enter_context(device)
         yield device
 
 
@@ -158,10 +178,10 @@ def _stream_on(device: torch.device) -> type[torch.Generator]:
 
     class Stream(torch.Generator):
         def __new__(cls, *_: Any) -> Self:
-            return super().__new__(cls, "cpu")
+            return super().__new__(cls, "cpu")  # type: ignore[call-arg]
 
         @property
-        def device(self) -> torch.device:
+        def device(self) -> torch.device:  # type: ignore[override]
             return device
 
     return Stream
