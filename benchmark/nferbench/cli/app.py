@@ -15,6 +15,7 @@ from nferbench.cli.bundle import bundle
 from nferbench.cli.data import data
 from nferbench.cli.diagnose import diagnose
 from nferbench.cli.doctor import doctor
+from nferbench.cli.export import export
 from nferbench.cli.merge import merge
 from nferbench.cli.output import complain
 from nferbench.cli.plan import plan
@@ -23,6 +24,7 @@ from nferbench.cli.prune import prune
 from nferbench.cli.report import report
 from nferbench.cli.run import run
 from nferbench.cli.status import status
+from nferbench.cli.translate import translate
 from nferbench.cli.verify import verify
 from nferbench.contract.errors import NferbenchError, StoppedError
 from nferbench.engine.stopping import end_on_request, run_stopped
@@ -37,7 +39,9 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors)
-for command in (run, plan, report, pretrain, diagnose, *listing, status, merge, prune, bundle, verify, doctor):
+results = (report, export, translate)
+looking_after = (status, merge, prune, bundle, verify, doctor)
+for command in (run, plan, *results, pretrain, diagnose, *listing, *looking_after):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -10,6 +10,7 @@ import torch
 from nferbench.contract.precision import precision_on
 from nferbench.engine.context import Context
 from nferbench.engine.fitting import fit
+from nferbench.engine.giving import give
 from nferbench.engine.placing import device_name
 from nferbench.engine.recognising import recognise
 from nferbench.engine.scoring import score_faces
@@ -17,7 +18,16 @@ from nferbench.engine.translating import translate_faces
 from nferbench.faces.prepare import BLOCKS, prepare
 from nferbench.planning.code import code_of, foreign
 from nferbench.planning.costs import cost_key
-from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate, key
+from nferbench.workspace.stages import (
+    GivenNetwork,
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+    key,
+)
 
 
 def execute(stage: Stage, context: Context) -> bool:
@@ -88,6 +98,8 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
         return {**counts, "units": counts["faces"]}
     if isinstance(stage, TrainNetwork):
         return fit(stage, context)
+    if isinstance(stage, GivenNetwork):
+        return give(stage, context)
     if isinstance(stage, Translate):
         return translate_faces(stage, context)
     if isinstance(stage, ScoreTranslation):

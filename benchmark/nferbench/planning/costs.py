@@ -11,7 +11,15 @@ from nferbench.contract.translator import NetworkRecipe
 from nferbench.contract.values import describe, digest
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
-from nferbench.workspace.stages import PrepareFaces, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
+from nferbench.workspace.stages import (
+    GivenNetwork,
+    PrepareFaces,
+    Recognise,
+    ScoreTranslation,
+    Stage,
+    TrainNetwork,
+    Translate,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ def estimate(work: Work, states: Sequence[Status], found: Preflight) -> Estimate
 
 
 def units(stage: Stage, work: Work) -> int:
-    """How much there is to do in a stage: updates of a training, else images."""
+    """How much there is to do in a stage: updates of a training, else images; 1 for a file that is read."""
     if isinstance(stage, PrepareFaces):
         return len(work.listings[stage].faces)
     if isinstance(stage, TrainNetwork):
@@ -76,10 +84,13 @@ def units(stage: Stage, work: Work) -> int:
         training = [face for face in faces if face.subject not in stage.fold.test]
         pairs = {face.pair for face in training if face.modality == "nir" and face.pair}
         return stage.recipe.updates(sum(face.modality == "vis" and face.pair in pairs for face in training))
+    if isinstance(stage, GivenNetwork):
+        return 1
     if isinstance(stage, Translate):
         faces = work.listings[stage.source].faces
         nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
-        count = sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
+        wanted = set(stage.only) if stage.only is not None else {face.id for face in faces}
+        count = sum(face.modality == "vis" and face.id in wanted and _translated(face, stage, nir) for face in faces)
         return count if stage.first is None else min(count, stage.first)
     if isinstance(stage, ScoreTranslation):
         return units(stage.translation, work)
@@ -115,6 +126,8 @@ def cost_key(stage: Stage, device: str) -> str:
         parts: list[Any] = [describe(stage.dataset), stage.size, stage.crop]
     elif isinstance(stage, TrainNetwork):
         parts = [describe(stage.recipe), stage.faces.size, stage.faces.landmarks]
+    elif isinstance(stage, GivenNetwork):
+        parts = [describe(stage.recipe), "given"]
     elif isinstance(stage, Translate):
         parts = [describe(stage.translator), stage.source.size]
     elif isinstance(stage, ScoreTranslation):

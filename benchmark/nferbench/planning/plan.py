@@ -172,7 +172,7 @@ def plan_work(
     if extra is not None and "nir" in extra_modalities:
         rows.insert(1, _reference("oracle", settings, faces, folds, extra))
     trainings = [need for row in rows for cell in row.folds if cell.translation for need in cell.translation.networks]
-    trainings = [need for need in trainings if need.fold.index in wanted]
+    trainings = [need for need in trainings if isinstance(need, TrainNetwork) and need.fold.index in wanted]
     return Work(
         settings=settings,
         faces=faces,

@@ -146,8 +146,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
     known = attempt(problems, plugins.fer_models.__getitem__, values["fer"])
     fer = recognisers[known.name] if known else None
     detector = _detector(values["detector"], content, plugins, settled.known_as, problems)
-    if detector and values["crop"] == "given":
-        values["crop"] = "box68" if detector.points else "fan"
+    values["crop"] = crop_for(values["crop"], detector)
     if detector and dataset and extra:
         dataset, extra = Detected(dataset, detector), Detected(extra, detector)
     elif detector and dataset:
@@ -177,6 +176,13 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         notes=tuple(each.note for each in sets.values() if each and each.note),
         **sizes,
     )
+
+
+def crop_for(crop: str, detector: FaceDetector | None) -> str:
+    """The crop recipe that is meant: where a detector finds the faces, data say nothing that "given" could take."""
+    if detector is None or crop != "given":
+        return crop
+    return "box68" if detector.points else "fan"
 
 
 def _detector(
