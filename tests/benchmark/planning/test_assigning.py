@@ -68,6 +68,6 @@ def test_a_fold_that_is_not_fitted_is_refused() -> None:
 def test_many_images_are_told_by_the_first() -> None:
     images = [f"{i}\n.png" for i in range(9)]
     known = {image: (Known("a", "name"),) for image in images}
-    with pytest.raises(UsageError, match="^9 images .*and 4 more") as told:
+    with pytest.raises(UsageError, match=r"^9 images .*and 4 more") as told:
         assigned(images, known, FOLDS, 2, trained_on=False)
     assert "\n" not in str(told.value)
