@@ -6,7 +6,9 @@ import csv
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +17,12 @@ from typer.testing import CliRunner
 
 from nferbench.cli.app import app
 from nferbench.contract.errors import NferbenchError
+from nferbench.engine.agenda import Outcome
+from nferbench.engine.worker import Setup, attempt, settled
 from nferbench.faces.prepared import read_prepared
 from nferbench.faces.translated import read_translated
+from nferbench.workspace.stages import Stage
+from nferbench.workspace.store import Store
 
 TOY = Path(__file__).parents[2] / "plugins" / "toy.py"
 PEOPLE = ("p0", "p1", "p2", "p3")
@@ -40,17 +46,33 @@ def manifest(folder: Path, rows: list[dict[str, str]], name: str = "manifest.csv
     return folder / name
 
 
-def run(*words: str, code: int = 0) -> str:
-    whole = [sys.executable, "-m", "nferbench", *words]
-    done = subprocess.run(whole, capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+def by_processes(*words: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "nferbench", *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
+def run(*words: str, code: int = 0) -> str:
+    """What a command says that does its stages in this process, without the time that workers take to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nferbench.engine.runner.run_stages", here)
+        done = CliRunner().invoke(app, words)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def here(stages: Sequence[Stage], setup: Setup, store: Store, *_: object, **__: object) -> Outcome:
+    device = settled(setup)
+    ended = {stage: attempt(stage, setup, SimpleNamespace(send=lambda message: None), device, {}) for stage in stages}
+    failed = {stage: finished for stage, finished in ended.items() if finished.status != "done"}
+    return Outcome(tuple(stage for stage in ended if stage not in failed), failed)
+
+
 def refused(*words: str) -> str:
-    """The one line of a command that ends with an error, without the time that a process takes."""
-    error = CliRunner().invoke(app, words).exception
+    """The one line of a command that ends with an error."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nferbench.engine.runner.run_stages", here)
+        error = CliRunner().invoke(app, words).exception
     assert isinstance(error, NferbenchError) and "\n" not in str(error), error
     return str(error)
 
@@ -87,7 +109,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = manifest(folder / "set", rows)
     words = ("--methods", f"none,{METHOD}", "--dataset", str(where), "--extra", "none", "--preset", "quick")
     sizes = ("--set", "size=16", "--folds", "2", "--jobs", "1", "--plugin", str(TOY))
-    run("run", *words, *sizes, "--workspace", str(folder / "ws"))
+    by_processes("run", *words, *sizes, "--workspace", str(folder / "ws"))
     return folder
 
 
@@ -178,7 +200,8 @@ def test_the_set_itself_is_translated_as_in_the_run_by_the_fold_that_held_each_p
     made: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert "8 faces in" in translate(made, made / "set" / "manifest.csv", out, "--fold", "auto")
+    words = ("translate", METHOD, str(made / "set" / "manifest.csv"), str(out), *common(made), "--fold", "auto")
+    assert "8 faces in" in by_processes(*words)
     rows = {row["source"]: row for row in table(out)}
     for fold in (0, 1):
         there = read_translated(stored(made, METHOD, fold))
@@ -188,7 +211,7 @@ def test_the_set_itself_is_translated_as_in_the_run_by_the_fold_that_held_each_p
             np.testing.assert_array_equal(pixels(out / row["file"]), image)
     assert not rows
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
-    assert "0 of them written now" in translate(made, made / "set" / "manifest.csv", out, "--fold", "auto")
+    assert "0 of them written now" in run(*words)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == before
 
 
