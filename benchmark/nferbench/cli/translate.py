@@ -63,14 +63,15 @@ def translate(
     nferbench translate nfer-sde photographs translated --fold 0
     """
     from nferbench.planning.assigning import check_fold, translations
-    from nferbench.planning.fitted import fitted_row
+    from nferbench.planning.fitted import by_other_code, fitted_row
     from nferbench.planning.given import given_method
-    from nferbench.planning.inputs import changed, inputs_at, preparation_of
+    from nferbench.planning.inputs import changed, check_apart, inputs_at, preparation_of
     from nferbench.planning.plugins import load_plugins
     from nferbench.workspace.files import sha256
     from nferbench.workspace.store import open_workspace, read_workspace
 
     plugins = tell_failures(load_plugins(plugin))
+    check_apart(source, out)
     found: dict[str, Assigned] = {}
     if weights:
         _refuse("with --weights, of whose training nothing is known", record=record, fold=fold, trained_on=trained_on)
@@ -93,6 +94,8 @@ def translate(
             check_fold(wanted, row.folds)
         elif isinstance(wanted, int):
             raise UsageError(f"--fold {wanted}: {method} was fitted on nobody, so that no fold matters; leave it out")
+        if by_other_code(row, read_workspace(workspace)):
+            say(f"note: the code of {method} has changed since; if it computes something else now, run it --again")
         store = open_workspace(workspace)
         inputs = inputs_at(source, changed(preparation_of(row.faces), detector, crop, plugins), store)
         setup = setup_of(store, {inputs.faces: inputs.root}, plugins, device, batch)

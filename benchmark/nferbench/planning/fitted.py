@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import final
 
 from nferbench.contract.errors import UsageError, unknown
+from nferbench.planning.code import has_changed
 from nferbench.planning.named_records import ALL, records_named
 from nferbench.planning.plugins import Plugins
 from nferbench.planning.restoring import classes_of, restored_translation
@@ -35,6 +36,13 @@ class FittedRow:
     def faces(self) -> PrepareFaces:
         """What its networks were fitted on."""
         return next(iter(self.folds.values())).source
+
+
+def by_other_code(row: FittedRow, store: Store) -> bool:
+    """Whether networks of a row were fitted by other code of its method than there is now."""
+    fitted = {need for each in row.folds.values() for need in each.networks}
+    made = {need: entry.info.get("made_with", {}) for need in fitted if (entry := store.find(need)) is not None}
+    return any(has_changed(need, each.get("code")) for need, each in made.items())
 
 
 def fitted_row(name: str, record: str | None, plugins: Plugins, store: Store) -> FittedRow:

@@ -69,6 +69,18 @@ def changed(preparation: Preparation, detector: str | None, crop: str | None, pl
     return Preparation(preparation.size, recipe, finder, smooth, levels)
 
 
+def check_apart(source: Path, out: Path) -> None:
+    """Refuse to write where the next command would read.
+
+    Raises:
+        UsageError: the output lies in the folder of the images, or is it.
+    """
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise UsageError(
+            f"{out} lies in {source}, so that what is written there would be translated next; name another"
+        )
+
+
 def inputs_at(path: Path, preparation: Preparation, store: Store) -> Inputs:
     """The images at a path: a manifest, a folder that holds a data set, or any other folder or file of images.
 

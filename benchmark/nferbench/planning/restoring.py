@@ -11,7 +11,7 @@ from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.printable import one_line
 from nferbench.datasets.detected import Detected
 from nferbench.planning.plugins import Plugins
-from nferbench.workspace.entries import Entry, keys_of, read_entry
+from nferbench.workspace.entries import Entry, keys_of, misplaced, read_entry
 from nferbench.workspace.overview import needs_of
 from nferbench.workspace.stages import HeldOut, PrepareFaces, Stage, TrainNetwork, Translate, key, readable
 from nferbench.workspace.store import KEY_LETTERS, Store
@@ -38,9 +38,7 @@ def classes_of(plugins: Plugins) -> Classes:
     return found
 
 
-def restored_translation(
-    path: Path, classes: Classes, store: Store, translator: Labels, dataset: Labels
-) -> Translate:
+def restored_translation(path: Path, classes: Classes, store: Store, translator: Labels, dataset: Labels) -> Translate:
     """The translation that an entry holds, with the stages that it needs.
 
     Args:
@@ -55,6 +53,8 @@ def restored_translation(
         UsageError: it was made by a plugin that is not loaded, or by another version of what there is.
     """
     entry = read_entry(path)
+    if fault := misplaced(entry):
+        raise DataError(f"{fault}; start its run again")
     source, *networks = (_needed(each, path, store) for each in needs_of(entry.info))
     faces = _restored(PrepareFaces, source, classes, dataset=_value(_of(source, "dataset"), classes, dataset))
     trained = tuple(_restored(TrainNetwork, each, classes, faces=faces) for each in networks)
