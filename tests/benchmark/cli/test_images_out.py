@@ -313,7 +313,55 @@ def test_rows_of_no_method_and_rows_of_several_records_are_refused(made: Path, t
     shutil.copytree(made / "ws", tmp_path / "ws")
     (record,) = (tmp_path / "ws" / "records").iterdir()
     shutil.copy(record, record.with_name("another.json"))
-    words = ("translate", METHOD, str(tmp_path), str(tmp_path / "out"), "--workspace", str(tmp_path / "ws"))
+    words = ("translate", METHOD, str(tmp_path / "in"), str(tmp_path / "out"), "--workspace", str(tmp_path / "ws"))
     told = refused(*words, "--plugin", str(TOY), "--fold", "0")
     assert told == f"row '{METHOD}' is in 2 records; choose one with --record: another, {record.stem}"
     assert "is not registered now; give the file of its plugin" in refused(*words, "--record", "another", "--fold", "0")
+
+
+BRIGHT = """
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from nferbench import Detection, FaceDetector, hookimpl
+
+
+@dataclass(frozen=True)
+class Bright(FaceDetector):
+    points: ClassVar[int] = 68
+
+    name: str = field(default="bright", compare=False)
+    title: str = field(default="Bright", compare=False)
+
+    def find(self, pixels):
+        y, x = np.nonzero(pixels[:, :, 0] > 200)
+        if not len(y):
+            return ()
+        box = (x.min(), y.min(), x.max(), y.max())
+        points = np.linspace(box[:2], box[2:], 68).astype(np.float32)
+        return (Detection(tuple(map(float, box)), points),)
+
+
+@hookimpl
+def nferbench_detectors():
+    return [Bright()]
+"""
+
+
+def test_a_detector_finds_the_face_in_a_photograph(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "bright.py").write_text(BRIGHT)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    scene = np.full((60, 90, 3), 60, np.uint8)
+    Image.fromarray(scene).save(photos / "nobody.png")
+    scene[20:41, 50:71] = 240
+    Image.fromarray(scene).save(photos / "face.png")
+    words = ("--plugin", str(tmp_path / "bright.py"), "--detector", "bright", "--fold", "0")
+    told = translate(made, photos, tmp_path / "out", *words)
+    assert "crop box68, found by Bright" in told and "1 left out: no face found by bright (nobody.png)" in told
+    face, left = table(tmp_path / "out")
+    side = 1.3 * 20
+    expected = (60.5 - side / 2, 30.5 - side / 2 - 0.08 * side, side)
+    assert [float(face[name]) for name in ("left", "top", "side")] == pytest.approx(expected, abs=0.01)
+    assert (left["source"], left["file"]) == ("nobody.png", "")
