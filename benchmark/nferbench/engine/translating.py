@@ -54,8 +54,8 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     else:
         rows = rows_of(prepared, "vis", {face.subject for face in prepared.faces}).tolist()
     if stage.only is not None:
-        wanted_ids = set(stage.only)
-        rows = [row for row in rows if prepared.faces[row].id in wanted_ids]
+        ids = set(stage.only)
+        rows = [row for row in rows if prepared.faces[row].id in ids]
     rows = rows[: stage.first]
     if not rows:
         raise DataError(f"{readable(stage)}: no VIS faces to translate")

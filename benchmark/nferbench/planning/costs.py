@@ -76,7 +76,7 @@ def estimate(work: Work, states: Sequence[Status], found: Preflight) -> Estimate
 
 
 def units(stage: Stage, work: Work) -> int:
-    """How much there is to do in a stage: updates of a training, else images; 1 for a file that is read."""
+    """How much there is to do in a stage: updates of a training, else images."""
     if isinstance(stage, PrepareFaces):
         return len(work.listings[stage].faces)
     if isinstance(stage, TrainNetwork):
@@ -84,13 +84,13 @@ def units(stage: Stage, work: Work) -> int:
         training = [face for face in faces if face.subject not in stage.fold.test]
         pairs = {face.pair for face in training if face.modality == "nir" and face.pair}
         return stage.recipe.updates(sum(face.modality == "vis" and face.pair in pairs for face in training))
-    if isinstance(stage, GivenNetwork):
-        return 1
     if isinstance(stage, Translate):
         faces = work.listings[stage.source].faces
         nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
-        wanted = set(stage.only) if stage.only is not None else {face.id for face in faces}
-        count = sum(face.modality == "vis" and face.id in wanted and _translated(face, stage, nir) for face in faces)
+        if stage.only is not None:
+            wanted = set(stage.only)
+            faces = tuple(face for face in faces if face.id in wanted)
+        count = sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
         return count if stage.first is None else min(count, stage.first)
     if isinstance(stage, ScoreTranslation):
         return units(stage.translation, work)

@@ -50,12 +50,15 @@ def restored_translation(path: Path, classes: Classes, store: Store, translator:
 
     Raises:
         DataError: an entry that it needs is gone or damaged.
-        UsageError: it was made by a plugin that is not loaded, or by another version of what there is.
+        UsageError: it was made by no method, by a plugin that is not loaded, or by another version of what there is.
     """
     entry = read_entry(path)
     if fault := misplaced(entry):
         raise DataError(f"{fault}; start its run again")
-    source, *networks = (_needed(each, path, store) for each in needs_of(entry.info))
+    needs = needs_of(entry.info)
+    if "translator" not in entry.info["description"] or not needs:
+        raise UsageError(f"{path} was made by no method that could translate anything else; name another row")
+    source, *networks = (_needed(each, path, store) for each in needs)
     faces = _restored(PrepareFaces, source, classes, dataset=_value(_of(source, "dataset"), classes, dataset))
     trained = tuple(_restored(TrainNetwork, each, classes, faces=faces) for each in networks)
     method = _value(_of(entry, "translator"), classes, translator)

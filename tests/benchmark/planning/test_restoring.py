@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from workspaces import Made
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.datasets.detected import Detected
@@ -64,3 +65,10 @@ def test_what_it_needs_and_is_gone_is_named(plugins: Plugins, tmp_path: Path) ->
     store.path(faces).rmdir()
     with pytest.raises(DataError, match="which is not in the workspace any more; start its run again"):
         restored_translation(place, classes_of(plugins), store, {}, {})
+
+
+def test_a_translation_of_no_method_is_refused(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    named = made.stage("translations", "theirs0", made.stage("faces", "tiny"))
+    with pytest.raises(UsageError, match="was made by no method that could translate anything else; name another row"):
+        restored_translation(tmp_path / named["path"], {}, Store(tmp_path), {}, {})
