@@ -95,7 +95,7 @@ def translate(
         elif isinstance(wanted, int):
             raise UsageError(f"--fold {wanted}: {method} was fitted on nobody, so that no fold matters; leave it out")
         if by_other_code(row, read_workspace(workspace)):
-            say(f"note: the code of {method} has changed since; if it computes something else now, run it --again")
+            say(f"note: the code of {method} has changed since it was fitted; nferbench run --again fits it anew")
         store = open_workspace(workspace)
         inputs = inputs_at(source, changed(preparation_of(row.faces), detector, crop, plugins), store)
         setup = setup_of(store, {inputs.faces: inputs.root}, plugins, device, batch)
