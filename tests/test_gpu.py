@@ -280,7 +280,7 @@ def test_a_translation_that_runs_out_of_memory_goes_on_with_fewer_faces(
     monkeypatch.setattr(translating, "translate", noted)
     source = SimpleNamespace(size=SPEC.size)
     stage: Any = SimpleNamespace(
-        source=source, part="all", fold=None, seed=0, first=None, translator=translator, networks=()
+        source=source, part="all", fold=None, seed=0, first=None, only=None, translator=translator, networks=()
     )
 
     def translated(name: str) -> np.ndarray:

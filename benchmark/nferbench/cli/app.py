@@ -16,6 +16,7 @@ from nferbench.cli.check import check
 from nferbench.cli.data import data
 from nferbench.cli.diagnose import diagnose
 from nferbench.cli.doctor import doctor
+from nferbench.cli.export import export
 from nferbench.cli.merge import merge
 from nferbench.cli.output import complain
 from nferbench.cli.plan import plan
@@ -25,6 +26,7 @@ from nferbench.cli.report import report
 from nferbench.cli.run import run
 from nferbench.cli.score import score
 from nferbench.cli.status import status
+from nferbench.cli.translate import translate
 from nferbench.cli.verify import verify
 from nferbench.cli.weights import weights
 from nferbench.contract.errors import NferbenchError, StoppedError
@@ -41,8 +43,9 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 listing = (lists.methods, lists.datasets, lists.fer_models, lists.detectors, lists.metrics, lists.plugins)
-caring = (status, merge, prune, bundle, verify, doctor)
-for command in (run, score, plan, report, pretrain, diagnose, check, *listing, *caring):
+results = (report, export, translate)
+looking_after = (status, merge, prune, bundle, verify, doctor)
+for command in (run, score, plan, *results, pretrain, diagnose, check, *listing, *looking_after):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from nferbench.cli.devices import device_for
 from nferbench.cli.output import say, tell_failures
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from nferbench.planning.plugins import Plugins
     from nferbench.planning.settings import Request, Settings
     from nferbench.planning.status import Status
-    from nferbench.workspace.stages import PrepareFaces
+    from nferbench.workspace.stages import Stage
     from nferbench.workspace.store import Store
+
+S = TypeVar("S", bound="Stage")
 
 CHECKPOINT = 30.0  # seconds between two checkpoints of a training
 
@@ -40,7 +42,7 @@ def planned(
     plugins = tell_failures(load_plugins(chosen.plugin))
     request = Request(
         chosen.dataset,
-        _items(chosen.methods),
+        items(chosen.methods),
         chosen.extra,
         chosen.preset,
         chosen.folds,
@@ -51,7 +53,7 @@ def planned(
         chosen.detector,
         chosen.crop,
         tuple(chosen.change),
-        _items(chosen.metrics),
+        items(chosen.metrics),
     )
     settings = resolve(request, plugins)
     roots = data_roots(chosen.data_root, settings, plugins.datasets.items)
@@ -61,7 +63,7 @@ def planned(
     places = {stage: roots[role] for role, stage in stages.items() if stage is not None and role in roots}
     how = How(chosen.precision, chosen.piece, chosen.compile, chosen.deterministic)
     setup = setup_of(store, places, plugins, chosen.device, chosen.batch, how)
-    states = again(work, statuses(work, store), _items(chosen.again))
+    states = again(work, statuses(work, store), items(chosen.again))
     for note in changed_code(work, states):
         say(f"note: {note}")
     return work, states, setup
@@ -83,13 +85,17 @@ def settled(request: Request, plugin: Sequence[str]) -> tuple[Settings, Plugins]
 
 def setup_of(
     store: Store,
-    roots: Mapping[PrepareFaces, Path],
+    roots: Mapping[S, Path],
     plugins: Plugins,
     device: str,
     batch: int | None,
     how: How | None = None,
 ) -> Setup:
-    """What workers have to know."""
+    """What workers have to know.
+
+    Args:
+        roots: of each set of faces the data root, of given weights the file.
+    """
     from nferbench.engine.how import AS_USUAL
     from nferbench.engine.worker import Setup
     from nferbench.workspace.stages import key
@@ -108,7 +114,7 @@ def default_jobs(setup: Setup) -> int:
     return len(setup.cards) or min(cores(), 8)
 
 
-def _items(text: str) -> tuple[str, ...]:
+def items(text: str) -> tuple[str, ...]:
     """The items of a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -120,6 +126,6 @@ def folds_named(text: str) -> tuple[int, ...]:
         UsageError: something that is no number.
     """
     try:
-        return tuple(int(name) for name in _items(text))
+        return tuple(int(name) for name in items(text))
     except ValueError:
         raise UsageError(f"--fold {text}: not a list of fold numbers; write 0 or 0,2") from None

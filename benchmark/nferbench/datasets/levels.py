@@ -81,6 +81,16 @@ def with_levels(dataset: FaceDataset, levels: Levels) -> FaceDataset | None:
     return None
 
 
+def levels_of(dataset: FaceDataset) -> Levels | None:
+    """What becomes black and white in a data set, or in that which it stands around; None as `with_levels`."""
+    for field in dataclasses.fields(dataset):  # type: ignore[arg-type]
+        value = getattr(dataset, field.name)
+        found = levels_of(value) if isinstance(value, FaceDataset) else value
+        if isinstance(found, Levels):
+            return found
+    return None
+
+
 def decided(found: Found, wanted: Wanted, name: str) -> tuple[Levels, list[str]]:
     """What becomes black and white in a data set, and one line about each modality with files of more than 8 bits.
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from nferbench.contract.dataset import Face
 from nferbench.contract.errors import DataError
-from nferbench.contract.printable import cell, from_cell
+from nferbench.contract.printable import cell
 from nferbench.engine.context import Context
 from nferbench.faces.prepared import PreparedFaces, read_prepared
+from nferbench.faces.translated import read_translated
 from nferbench.workspace.entries import DESCRIPTION, Entry, read_entry, verify
 from nferbench.workspace.stages import PrepareFaces, Stage, Translation, readable
 
@@ -51,12 +52,9 @@ def prepared_faces(stage: PrepareFaces, context: Context) -> PreparedFaces:
     return read_prepared(entry_of(stage, context).path)
 
 
-def translated_faces(stage: Translation, context: Context) -> tuple[np.ndarray, list[Face]]:
-    path = entry_of(stage, context).path
-    with (path / "faces.csv").open(newline="", encoding="utf-8") as file:
-        rows = ({name: from_cell(text) for name, text in row.items()} for row in csv.DictReader(file))
-        listed = [Face(row["id"], "vis", row["subject"], row["expression"], row["pair"]) for row in rows]
-    return np.load(path / "images.npy", mmap_mode="r"), listed
+def translated_faces(stage: Translation, context: Context) -> tuple[np.ndarray, tuple[Face, ...]]:
+    translated = read_translated(entry_of(stage, context).path)
+    return translated.images, translated.faces
 
 
 def write_faces(path: Path, listed: Sequence[Face]) -> None:

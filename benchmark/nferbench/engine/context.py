@@ -24,7 +24,7 @@ class Context:
     """What a stage is done with; nothing of it may change a result on a CPU."""
 
     store: Store
-    roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
+    roots: Mapping[str, Path]  # by the key of a stage: the data root of faces, or the file of given weights
     device: torch.device
     batch: int | None  # images translated at a time; None: as many as the device has memory for
     checkpoint_seconds: float = 30.0

@@ -62,7 +62,7 @@ def _training(stage: TrainNetwork, room: float, resident: int, piece: int | None
 
 def _translation(stage: Translate, room: float, batch: int) -> Demand:
     recipes = stage.translator.networks()
-    specs = {role: need.faces.spec() for role, need in zip(sorted(recipes), stage.networks, strict=True)}
+    specs = {role: need.spec() for role, need in zip(sorted(recipes), stage.networks, strict=True)}
     count = batch
     while True:
         parameters, took = rehearsed_translation(stage.translator, specs, stage.source.size, count)

@@ -10,6 +10,7 @@ import torch
 from nferbench.contract.precision import precision_on
 from nferbench.engine.context import Context
 from nferbench.engine.fitting import fit
+from nferbench.engine.giving import give
 from nferbench.engine.measuring import measure_faces
 from nferbench.engine.placing import device_name
 from nferbench.engine.recognising import recognise
@@ -21,6 +22,7 @@ from nferbench.planning.code import code_of, foreign
 from nferbench.planning.costs import cost_key
 from nferbench.workspace.stages import (
     GivenImages,
+    GivenNetwork,
     MeasureTranslation,
     PrepareFaces,
     Recognise,
@@ -100,6 +102,8 @@ def _perform(stage: Stage, context: Context) -> dict[str, Any]:
         return {**counts, "units": counts["faces"]}
     if isinstance(stage, TrainNetwork):
         return fit(stage, context)
+    if isinstance(stage, GivenNetwork):
+        return give(stage, context)
     if isinstance(stage, Translate):
         return translate_faces(stage, context)
     if isinstance(stage, GivenImages):

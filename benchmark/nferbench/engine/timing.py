@@ -217,7 +217,7 @@ def _update_seconds(stage: TrainNetwork, setup: Setup, device: torch.device) -> 
 def _translation_seconds(stage: Translate, setup: Setup, device: torch.device) -> float:
     recipes = stage.translator.networks()
     networks = {
-        role: placed(build(recipes[role], need.faces.spec()).requires_grad_(False).eval(), device, setup.how)
+        role: placed(build(recipes[role], need.spec()).requires_grad_(False).eval(), device, setup.how)
         for role, need in zip(sorted(recipes), stage.networks, strict=True)
     }
     batch = wanted(setup.batch, device)

@@ -53,6 +53,9 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         rows = pairs(prepared, stage.fold.test)[0].tolist()
     else:
         rows = rows_of(prepared, "vis", {face.subject for face in prepared.faces}).tolist()
+    if stage.only is not None:
+        ids = set(stage.only)
+        rows = [row for row in rows if prepared.faces[row].id in ids]
     rows = rows[: stage.first]
     if not rows:
         raise DataError(f"{readable(stage)}: no VIS faces to translate")
@@ -194,7 +197,7 @@ def fitted(stage: Translate, context: Context) -> dict[str, nn.Module]:
     networks = {}
     for role, need in zip(sorted(stage.translator.networks()), stage.networks, strict=True):
         entry = entry_of(need, context)
-        network = build(need.recipe, need.faces.spec())
+        network = build(need.recipe, need.spec())
         network.load_state_dict(load_file(entry.path / "weights.safetensors"))
         networks[role] = placed(network.requires_grad_(False).eval(), context.device, context.how)
     return networks

@@ -38,7 +38,7 @@ class Setup:
     """What a worker process is started with."""
 
     workspace: Path
-    roots: Mapping[str, Path]  # data root by the key of the stage that prepares the faces there
+    roots: Mapping[str, Path]  # by the key of a stage: the data root of faces, or the file of given weights
     plugin_files: tuple[str, ...]
     device: str  # "cpu" or "cuda"
     batch: int | None  # images translated at a time; None: as many as the device has memory for

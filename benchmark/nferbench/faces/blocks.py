@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import zipfile
@@ -36,6 +37,8 @@ class Block:
     kept: tuple[int, ...]  # places of the kept faces among those of the block
     landmarks: NDArray[np.float32]  # (n, K, 2) in pixels of the crops, NaN where missing
     before: NDArray[np.float32]  # (n,) how far each registered face would be apart from its partner; NaN for others
+    squares: NDArray[np.float64]  # (n, 4) left, top, side in pixels of the upright picture, and angle in radians
+    contents: tuple[str, ...]  # SHA-256 of the image file of each kept face; "" where it was drawn
     dropped: Mapping[int, str]  # why each of the others was left out, by its place
 
 
@@ -98,9 +101,12 @@ def write_block(
     images: list[NDArray[np.uint8]] = []
     points: list[NDArray[np.float32]] = []
     before: list[float] = []
+    squares: list[tuple[float, ...]] = []
+    contents: list[str] = []
     kept: list[int] = []
     dropped: dict[int, str] = {}
     places = {face.id: place for place, face in enumerate(faces)}
+    base = dataset.base(root)
     for group in together(faces, sequences=smooth):
         located: list[tuple[Face, Picture, Square]] = []
         for face in group:
@@ -121,12 +127,15 @@ def write_block(
                 elif register and face.pair:
                     square, unregistered = _laid_on(shown.get(face.pair), picture, square, size)
                 pixels = crop_of(face, picture, square, size)
+                content = _content(face, base)
             except DataError as error:
                 dropped[places[face.id]] = _told(error, face, root)
                 continue
             kept.append(places[face.id])
             images.append(pixels)
             before.append(unregistered)
+            squares.append((square.left, square.top, square.side, square.angle))
+            contents.append(content)
             points.append(
                 np.full((landmarks, 2), np.nan, np.float32)
                 if picture.landmarks is None
@@ -134,12 +143,15 @@ def write_block(
             )
     stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
     positions = np.stack(points) if points else np.empty((0, landmarks, 2), np.float32)
-    note = json.dumps({"key": key, "ids": [face.id for face in faces], "kept": kept, "dropped": dropped})
+    note = json.dumps(
+        {"key": key, "ids": [face.id for face in faces], "kept": kept, "dropped": dropped, "contents": contents}
+    )
+    earlier, where = np.array(before, np.float32), np.array(squares, np.float64).reshape(-1, 4)
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
-        np.savez(file, images=stacked, landmarks=positions, before=np.array(before, np.float32), note=np.array(note))
+        np.savez(file, images=stacked, landmarks=positions, before=earlier, squares=where, note=np.array(note))
     aside.replace(path)
-    return Block(path, tuple(kept), positions, np.array(before, np.float32), dropped)
+    return Block(path, tuple(kept), positions, earlier, where, tuple(contents), dropped)
 
 
 def read_block(path: Path, faces: Sequence[Face], key: str) -> Block | None:
@@ -151,12 +163,15 @@ def read_block(path: Path, faces: Sequence[Face], key: str) -> Block | None:
         with np.load(path, allow_pickle=False) as block:
             note = json.loads(str(block["note"]))
             kept, before, images = tuple(note["kept"]), block["before"], block["images"]
+            squares, contents = block["squares"], tuple(map(str, note["contents"]))
+            if squares.shape != (len(kept), 4) or len(contents) != len(kept):
+                return None
             if note["key"] != key or note["ids"] != [face.id for face in faces] or len(images) != len(kept):
                 return None
             dropped = {int(place): str(reason) for place, reason in note["dropped"].items()}
             if sorted([*kept, *dropped]) != list(range(len(faces))):
                 return None
-            return Block(path, kept, block["landmarks"], before, dropped)
+            return Block(path, kept, block["landmarks"], before, squares, contents, dropped)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError, zipfile.BadZipFile):
         return None
 
@@ -172,6 +187,17 @@ def crop_of(face: Face, picture: Picture, square: Square, size: int) -> NDArray[
     if crop.mean() < BLACK:
         raise DataError(f"black (mean level below {BLACK} of 255)")
     return crop
+
+
+def _content(face: Face, base: Path | None) -> str:
+    """The SHA-256 of the image file of a face; "" where it has none."""
+    if not face.files or base is None:
+        return ""
+    try:
+        with (base / face.files[0]).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})") from None
 
 
 def _smoothed(located: Sequence[tuple[Face, Picture, Square]]) -> list[tuple[Face, Picture, Square]]:

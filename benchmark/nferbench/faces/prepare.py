@@ -19,7 +19,9 @@ from nferbench.datasets.left_out import by_kind, counted
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.faces.blocks import BLOCK, Block, read_block, together, write_block
 from nferbench.faces.crops import crop_named
+from nferbench.faces.geometry import Square
 from nferbench.faces.registration import apart, summary
+from nferbench.faces.sources import Source, write_sources
 from nferbench.machine.cores import mapped
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ def prepare(
     """Decode, crop and scale all faces of a data set, block by block, on all cores.
 
     Writes images.npy, landmarks.npy (where the data set has landmarks), faces.csv, with one row for each row of the
-    arrays, pairs.csv (how far apart the faces of each pair are, where they have 68 landmarks) and dropped.csv. A face
-    that cannot be read or cropped, that is black, or whose partner was left out is left out and named with the reason.
-    A preparation that was cut off goes on after its last whole block.
+    arrays, sources.csv (see `nferbench.faces.sources`), pairs.csv (how far apart the faces of each pair are, where they
+    have 68 landmarks) and dropped.csv. A face that cannot be read or cropped, that is black, or whose partner was left
+    out is left out and named with the reason. A preparation that was cut off goes on after its last whole block.
 
     Args:
         dataset: what to prepare.
@@ -97,6 +99,7 @@ def prepare(
 
     kept: list[Face] = []
     place: dict[str, tuple[Path, int]] = {}  # block and row of each face
+    sources: dict[str, Source] = {}
     points: dict[str, NDArray[np.float32]] = {}
     before: dict[str, float] = {}  # how far registered faces were apart
     unusable: list[Dropped] = []
@@ -106,6 +109,7 @@ def prepare(
             face = faces[index]
             kept.append(face)
             place[face.id] = (block.path, row)
+            sources[face.id] = Source(block.contents[row], Square(*block.squares[row].tolist()))
             points[face.id] = block.landmarks[row]
             before[face.id] = float(block.before[row])
         unusable += [Dropped(faces[index].id, reason) for index, reason in block.dropped.items()]
@@ -125,6 +129,7 @@ def prepare(
         np.save(out / "landmarks.npy", np.stack([points[face.id] for face in kept]))
     distances = _write_pairs(out / "pairs.csv", kept, points, before) if listing.landmarks == ibug.POINTS else None
     _write_csv(out / "faces.csv", _COLUMNS, ([getattr(face, name) for name in _COLUMNS] for face in kept))
+    write_sources(out, {face.id: sources[face.id] for face in kept})
     _write_csv(out / "dropped.csv", ("what", "reason"), ((drop.what, drop.reason) for drop in dropped))
     shutil.rmtree(out / BLOCKS)
     left_out = by_kind(drop.reason for drop in unusable)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from nferbench.contract.dataset import Face, Modality
+from nferbench.contract.dataset import Dropped, Face, Modality
 from nferbench.contract.errors import DataError
 from nferbench.contract.printable import from_cell
 
@@ -44,6 +44,19 @@ def read_prepared(folder: Path) -> PreparedFaces:
     if images.ndim != 4 or len(images) != len(faces) or (landmarks is not None and len(landmarks) != len(faces)):
         raise DataError(f"{folder}: prepared faces do not belong together; delete the folder to prepare again")
     return PreparedFaces(images, landmarks, faces)
+
+
+def read_dropped(folder: Path) -> tuple[Dropped, ...]:
+    """What `prepare` left out, and why.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        with (folder / "dropped.csv").open(newline="", encoding="utf-8") as file:
+            return tuple(Dropped(from_cell(row["what"]), from_cell(row["reason"])) for row in csv.DictReader(file))
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{folder / 'dropped.csv'} is damaged ({error}); delete the folder to prepare again") from None
 
 
 def rows_of(prepared: PreparedFaces, modality: Modality, subjects: Collection[str]) -> NDArray[np.int64]:

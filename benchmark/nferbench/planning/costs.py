@@ -13,6 +13,7 @@ from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
 from nferbench.workspace.stages import (
     GivenImages,
+    GivenNetwork,
     MeasureTranslation,
     PrepareFaces,
     Recognise,
@@ -90,6 +91,9 @@ def units(stage: Stage, work: Work) -> int:
     if isinstance(stage, Translate):
         faces = work.listings[stage.source].faces
         nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
+        if stage.only is not None:
+            wanted = set(stage.only)
+            faces = tuple(face for face in faces if face.id in wanted)
         count = sum(face.modality == "vis" and _translated(face, stage, nir) for face in faces)
         return count if stage.first is None else min(count, stage.first)
     if isinstance(stage, GivenImages):
@@ -128,6 +132,8 @@ def cost_key(stage: Stage, device: str) -> str:
         parts: list[Any] = [describe(stage.dataset), stage.size, stage.crop]
     elif isinstance(stage, TrainNetwork):
         parts = [describe(stage.recipe), stage.faces.size, stage.faces.landmarks]
+    elif isinstance(stage, GivenNetwork):
+        parts = [describe(stage.recipe), "given"]
     elif isinstance(stage, Translate):
         parts = [describe(stage.translator), stage.source.size]
     elif isinstance(stage, GivenImages):

@@ -179,8 +179,8 @@ def plan_work(
     if extra is not None and "nir" in extra_modalities:
         rows.insert(1, _reference("oracle", settings, faces, folds, extra))
     translations = [cell.translation for row in rows for cell in row.folds]
-    trainings = [need for each in translations if isinstance(each, Translate) for need in each.networks]
-    trainings = [need for need in trainings if need.fold.index in wanted]
+    needed = [need for each in translations if isinstance(each, Translate) for need in each.networks]
+    trainings = [need for need in needed if isinstance(need, TrainNetwork) and need.fold.index in wanted]
     return Work(
         settings=settings,
         faces=faces,

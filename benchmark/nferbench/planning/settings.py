@@ -158,8 +158,7 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         attempt(problems, plugins.detectors.__getitem__, values["detector"]) if values["detector"] != "given" else None
     )
     detector = detectors[known_detector.name] if known_detector else None
-    if detector and values["crop"] == "given":
-        values["crop"] = "box68" if detector.points else "fan"
+    values["crop"] = crop_for(values["crop"], detector)
     if detector and dataset and extra:
         dataset, extra = Detected(dataset, detector), Detected(extra, detector)
     elif detector and dataset:
@@ -196,6 +195,13 @@ def resolve(request: Request, plugins: Plugins) -> Settings:
         notes=tuple(each.note for each in sets.values() if each and each.note),
         **sizes,
     )
+
+
+def crop_for(crop: str, detector: FaceDetector | None) -> str:
+    """The crop recipe that is meant: where a detector finds the faces, data say nothing that "given" could take."""
+    if detector is None or crop != "given":
+        return crop
+    return "box68" if detector.points else "fan"
 
 
 def _paths(metric: ImageMetric) -> Iterator[str]:

@@ -16,7 +16,7 @@ from nferbench.workspace.stages import Stage, description
 from nferbench.workspace.store import Store
 
 SHOWN_DIFFERENCES = 3
-PARTS = ("first", "part", "repeat")  # fields that say so, beside those of the fold
+PARTS = ("first", "only", "part", "repeat")  # fields that say so, beside those of the fold
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,12 @@ Leaves = Mapping[str, object]  # of a description, by dotted name
 
 
 def statuses(work: Work, store: Store) -> list[Status]:
-    """The state of every stage, in order."""
+    """The state of every stage of a run, in order."""
+    return states_of(work.stages, store)
+
+
+def states_of(stages: Sequence[Stage], store: Store) -> list[Status]:
+    """The state of each of these stages."""
 
     @cache
     def known(kind: str) -> Mapping[str, Sequence[Leaves]]:
@@ -43,7 +48,7 @@ def statuses(work: Work, store: Store) -> list[Status]:
             grouped.setdefault(_place(leaves), []).append(leaves)
         return grouped
 
-    return [_status(stage, store, known) for stage in work.stages]
+    return [_status(stage, store, known) for stage in stages]
 
 
 def _status(stage: Stage, store: Store, known: Callable[[str], Mapping[str, Sequence[Leaves]]]) -> Status:

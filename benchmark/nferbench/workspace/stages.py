@@ -120,11 +120,37 @@ class TrainNetwork(Stage):
     def label(self) -> str:
         return f"{self.role}-{self.faces.dataset.name}-fold{self.fold.index}"
 
+    def spec(self) -> FaceSpec:
+        return self.faces.spec()
+
+
+@final
+@dataclass(frozen=True)
+class GivenNetwork(Stage):
+    """A network whose fitted weights are a file, as `pretrain` or a training writes it. Where it lies is no matter."""
+
+    kind: ClassVar[str] = "networks"
+
+    recipe: NetworkRecipe
+    size: int  # side of the faces that it is for, in pixels
+    landmarks: int  # points per face; 0 where faces have none
+    sha256: str  # of the file
+    role: str = dataclasses.field(default="network", compare=False)  # what it is called in lists
+
+    def needs(self) -> tuple[Stage, ...]:
+        return ()
+
+    def label(self) -> str:
+        return f"{self.role}-given-{self.size}px"
+
+    def spec(self) -> FaceSpec:
+        return FaceSpec(self.size, self.landmarks)
+
 
 @final
 @dataclass(frozen=True)
 class Translate(Stage):
-    """Translate the VIS test faces of a fold that have a NIR partner, or all VIS faces of the extra set.
+    """Translate the VIS test faces of a fold that have a NIR partner, or all VIS faces of the extra set or of images.
 
     A translator without networks is fitted on nothing: its `networks` are empty and it serves every fold.
     """
@@ -132,12 +158,14 @@ class Translate(Stage):
     kind: ClassVar[str] = "translations"
 
     translator: Translator
-    networks: tuple[TrainNetwork, ...]  # in the order of sorted roles
+    networks: tuple[TrainNetwork | GivenNetwork, ...]  # in the order of sorted roles
     source: PrepareFaces
     part: Literal["test", "all"]
     fold: HeldOut | None  # None where nothing depends on the fold
     seed: int
     first: int | None = dataclasses.field(default=None, metadata={LATER: True})  # this many of the faces; None: all
+    # Ids of those that are wanted of the part; None: all.
+    only: tuple[str, ...] | None = dataclasses.field(default=None, metadata={LATER: True})
 
     def needs(self) -> tuple[Stage, ...]:
         return (self.source, *self.networks)

@@ -23,7 +23,7 @@ TABLES |= {"nferbench_fer_models": PLUGINS.fer_models, "nferbench_detectors": PL
 TABLES |= {"nferbench_metrics": PLUGINS.metrics}
 SETTINGS = resolve(Request(preset="quick", methods=("ablation",)), PLUGINS)
 # Sizes that presets leave as they are, and a backbone, which has no default.
-SMALLER: dict[str, dict[str, Any]] = {"resnet18": {"input_size": 28}, "timm": {"backbone": "test_resnet"}}
+SMALLER: dict[str, dict[str, Any]] = {"resnet18": {"input_size": 28}, "timm": {"backbone": "test_resnet", "lr": 0.003}}
 ABSENT = ("data set ", "detector ", "metric ")  # what may be skipped: data and weights that are not here
 ALONE = ("batch-size", "batch-mates", "order")
 

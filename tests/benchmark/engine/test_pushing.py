@@ -74,6 +74,7 @@ def attempt(
         fold=None,
         seed=0,
         first=first,
+        only=None,
         translator=Guided(**change),
         networks=(),
     )

@@ -119,7 +119,14 @@ def translated(
     monkeypatch.setattr(translating, "prepared_faces", lambda *_: prepared)
     monkeypatch.setattr(translating, "fitted", lambda *_: {})
     stage: Any = SimpleNamespace(
-        source=SimpleNamespace(size=8), part="all", fold=None, seed=0, first=None, translator=Given(), networks=()
+        source=SimpleNamespace(size=8),
+        part="all",
+        fold=None,
+        seed=0,
+        first=None,
+        only=None,
+        translator=Given(),
+        networks=(),
     )
     (folder / "partial").mkdir(parents=True)
     context: Any = SimpleNamespace(

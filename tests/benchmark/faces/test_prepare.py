@@ -100,7 +100,7 @@ def test_counts_and_progress_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
     }
     assert seen == [(4, 8), (8, 8)]  # a pair is never torn
     assert reasons(tmp_path) == {"x": "why"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dropped.csv", "faces.csv", "images.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dropped.csv", "faces.csv", "images.npy", "sources.csv"]
 
 
 def test_nir_is_luminance_in_three_equal_channels_and_vis_keeps_its_colour(tmp_path: Path) -> None:
