@@ -143,7 +143,7 @@ def installed(site: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str)
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        (["reprot"], "Did you mean 'report'?"),
+        (["reprot"], "Did you mean 'report'"),
         (["method"], "Did you mean 'methods'"),
         (["data", "veryfy"], "Did you mean 'verify'?"),
         (["run", "--prest", "quick"], "--preset"),
