@@ -95,9 +95,13 @@ def test_a_machine_without_the_device_of_the_cluster_does_not_pretend_to_know_ho
 
     def preflight(_: object, states: Sequence[Any], setup: Setup, store: Store, *, timed: bool) -> Any:
         told.append((setup.device, timed))
+        return SimpleNamespace(notes=("of weights",))
 
     monkeypatch.setattr("nferbench.engine.preflight.preflight", preflight)
     monkeypatch.setattr("nferbench.planning.costs.estimate", lambda *_: SimpleNamespace(bytes=2_000_000))
     there = replace(setup(tmp_path), device="cuda")
     working.accept_cost(None, (), there, Store(tmp_path), 8, False, setup(tmp_path))  # type: ignore[arg-type]
-    assert told == [("cpu", False)] and "2 MB of disk; how long it takes is not known" in capsys.readouterr().out
+    assert told == [("cpu", False)] and "2 MB of disk; how long it takes is not known" in (
+        said := capsys.readouterr().out
+    )
+    assert "note: of weights" in said

@@ -53,7 +53,7 @@ def test_stored_tables_hold_no_formula_and_are_read_as_they_were(
     np.save(tmp_path / "images.npy", np.zeros((len(listed), 1, 1, 3), np.uint8))
     monkeypatch.setattr("nferbench.engine.artifacts.entry_of", lambda *_: SimpleNamespace(path=tmp_path))
     stage: Any = None
-    assert translated_faces(stage, stage)[1] == listed
+    assert translated_faces(stage, stage)[1] == tuple(listed)
     write_table(tmp_path / "scores.csv", [{"id": face.id, "subject": face.subject, "psnr": -1.5} for face in listed])
     table = read_table(tmp_path / "scores.csv", ("id", "subject", "psnr"))
     assert not isinstance(table, Missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -52,6 +53,7 @@ def two_nodes() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))  # nodes import as tests do
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        before = signal.getsignal(signal.SIGTERM)
         small = {"num_cpus": 1, "object_store_memory": SMALL, "include_dashboard": False}
         made = Cluster(initialize_head=True, head_node_args=small)
         try:
@@ -60,6 +62,7 @@ def two_nodes() -> Iterator[Any]:
                 yield made
         finally:
             made.shutdown()
+            signal.signal(signal.SIGTERM, before)  # nodes put their own there, which later forks inherit
 
 
 class Telling:

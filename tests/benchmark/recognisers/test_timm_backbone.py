@@ -135,7 +135,7 @@ def test_the_file_is_known_by_its_content_when_a_run_is_planned(tmp_path: Path) 
     assert first.init_sha256 == given["init_sha256"] and first.title == "test_resnet (timm)"
     moved = (tmp_path / "a.pth").rename(tmp_path / "b.pth")
     assert digest(describe(planned(str(moved)))) == digest(describe(first)) != digest(describe(model))
-    with pytest.raises(UsageError, match="is not a file; give one"):
+    with pytest.raises(UsageError, match="is not a file or folder; set init"):
         planned(given["init"])
     with pytest.raises(UsageError, match=r"has SHA-256 .*, not 'abc'"):
         planned(str(moved), "init_sha256=abc")
