@@ -176,7 +176,7 @@ def check(view: View, there: Sequence[Node]) -> None:
         UsageError: a node finds something else, cannot look, or takes too long.
     """
     import ray
-    from ray.exceptions import GetTimeoutError, RayError
+    from ray.exceptions import GetTimeoutError, NodeDiedError, RayError, TaskUnschedulableError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     mine = look(view, "driver")
@@ -190,6 +190,10 @@ def check(view: View, there: Sequence[Node]) -> None:
             theirs = ray.get(answer, timeout=PATIENCE)
         except GetTimeoutError:
             raise UsageError(f"Ray node {node.name} did not answer for {PATIENCE:.0f} s; see ray status") from None
+        except (NodeDiedError, TaskUnschedulableError):
+            raise UsageError(
+                f"Ray node {node.name} is gone; start the same command again when ray status does not list it any more"
+            ) from None
         except RayError as error:
             said = one_line(cause(error))
             raise UsageError(

@@ -19,7 +19,7 @@ from processes import TOY, Waiting, view_of_another_workspace
 from nferbench.contract.errors import UsageError
 from nferbench.engine import cluster, on_ray
 from nferbench.engine.agenda import Outcome
-from nferbench.engine.cluster import Node, check, compare, connected, device_of, in_view, nodes
+from nferbench.engine.cluster import Node, View, check, compare, connected, device_of, in_view, nodes
 from nferbench.engine.on_ray import gpus_of, run_stages_on_ray
 from nferbench.engine.runner import run_stages
 from nferbench.engine.worker import Finished, Setup
@@ -172,6 +172,13 @@ def test_a_node_that_is_lost_costs_its_stages_only(two_nodes: Any, tmp_path: Pat
     ((stage, finished),) = outcome.failed.items()
     assert lost and stage in stages[:3] and set(outcome.done) == {*stages} - {stage}
     assert finished.status == "killed" and "is gone: NodeDiedError" in finished.reason and "\n" not in finished.reason
+    dead = Node(victim.node_id, "three", 1, 0)
+    view = View(tmp_path, "", "", tmp_path, (), (), ())
+    with pytest.raises(UsageError, match=r"Ray node three is gone; start the same command again when ray status does"):
+        check(view, (dead,))
+    deadline = time.monotonic() + 60
+    while any(node.id == victim.node_id for node in nodes()) and time.monotonic() < deadline:
+        time.sleep(0.2)  # Ray misses it after a while; other tests ask the nodes that it lists
 
 
 def test_a_stage_is_stopped_after_its_time(two_nodes: Any, tmp_path: Path) -> None:
