@@ -7,14 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
 from nferbench.checking.rules import Broken
 from nferbench.contract.errors import UsageError
-from nferbench.planning.plugins import BUILT_IN, KINDS, import_file, kinds_of, managed, owner_of, reason_of
+from nferbench.planning.plugins import (
+    BUILT_IN,
+    KINDS,
+    distribution_of,
+    import_file,
+    kinds_of,
+    managed,
+    owner_of,
+    reason_of,
+)
 
 
 @final
@@ -49,13 +58,15 @@ def parts(plugin: str) -> list[Part]:
             raise UsageError(f"plugin file {plugin} does not exist; nferbench check takes a file, package or module")
         return [Part(plugin, lambda: import_file(plugin), (plugin,))]
     points = list(entry_points(group="nferbench"))
-    named = [point for point in points if _plain(plugin) in map(_plain, (point.name, _package(point)))]
+    named = [point for point in points if _plain(plugin) in map(_plain, (point.name, distribution_of(point)[0]))]
     if named:
         return [Part(owner_of(point), point.load) for point in named]
     if _exists(plugin):
         known = {*BUILT_IN, *(point.module for point in points)}
         return [Part(plugin, lambda: import_module(plugin), registered=plugin in known)]
-    near = get_close_matches(plugin, [name for point in points for name in (point.name, _package(point))], n=1)
+    near = get_close_matches(
+        plugin, [name for point in points for name in (point.name, distribution_of(point)[0])], n=1
+    )
     hint = f"did you mean '{near[0]}'?" if near else "nferbench check takes the path of a file, a package or a module"
     raise UsageError(f"'{plugin}' is no plugin file, no installed package with plugins and no module; {hint}")
 
@@ -106,14 +117,6 @@ def given(hook: str, function: Callable[[], object]) -> list[Given]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).casefold()
-
-
-def _package(point: EntryPoint) -> str:
-    """The name of a package; metadata may be broken."""
-    try:
-        return point.dist.name if point.dist else ""
-    except Exception:
-        return ""
 
 
 def _exists(module: str) -> bool:

@@ -72,7 +72,8 @@ def load_initial(
     expected = {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.state_dict().items()}
     if stored.form in released:
         expected = {name: expected[name] for name in content}
-    _check(shown, content, expected)
+    if fault := misfit(content, expected):
+        raise UsageError(f"initial weights {shown} do not fit: {fault}; the recipe must be that of the weights")
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(content[name])
@@ -96,19 +97,26 @@ def hear_initial() -> Iterator[list[str]]:
         _heard.reset(before)
 
 
-def _check(shown: str, content: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Hold tensors to those of the networks: all of them and no others, alike in form, and numbers."""
-    hint = "the recipe must be that of the weights"
-    for name in dict.fromkeys([*expected, *content]):
-        if name not in content:
-            raise UsageError(f"initial weights {shown} do not fit: '{name}' is missing; {hint}")
-        if name not in expected:
-            raise UsageError(f"initial weights {shown} do not fit: '{one_line(name)}' is left over; {hint}")
-        given, wanted = content[name], expected[name]
-        if given.shape != wanted.shape:
-            shapes = f"{tuple(given.shape)}, the network's {tuple(wanted.shape)}"
-            raise UsageError(f"initial weights {shown} do not fit: '{name}' has shape {shapes}; {hint}")
-        if given.is_floating_point() != wanted.is_floating_point():
-            raise UsageError(f"initial weights {shown} do not fit: '{name}' is {given.dtype}; {hint}")
-        if not bool(given.isfinite().all()):
-            raise UsageError(f"initial weights {shown}: '{name}' is not finite; give another file")
+def misfit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Where given tensors are not those of networks: all of them and no others, alike in form, and finite numbers.
+
+    Args:
+        given: by name, of any shape and kind.
+        wanted: by name, as the networks have them.
+
+    Returns:
+        The first fault in words; "" where there is none.
+    """
+    for name in dict.fromkeys([*wanted, *given]):
+        if name not in given:
+            return f"'{one_line(name)}' is missing"
+        if name not in wanted:
+            return f"'{one_line(name)}' is left over"
+        one, other = given[name], wanted[name]
+        if one.shape != other.shape:
+            return f"'{name}' has shape {tuple(one.shape)}, the network's {tuple(other.shape)}"
+        if one.is_floating_point() != other.is_floating_point():
+            return f"'{name}' is {one.dtype}, the network's {other.dtype}"
+        if not bool(one.isfinite().all()):
+            return f"'{name}' is not finite"
+    return ""

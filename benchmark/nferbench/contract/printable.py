@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+
+SHOWN = 5  # of many names, those that a message has
 
 Plain = str | int | float | bool | None  # what YAML writes as one word
 
@@ -20,6 +23,16 @@ def one_line(text: str) -> str:
     a\nb Ren\xe9.png René, "2".png
     """
     return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def first_of(names: Sequence[str], between: str = ", ") -> str:
+    """The first few of some names in one line, and how many more there are.
+
+    >>> first_of(["a", "b"]), first_of(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return between.join(map(one_line, names[:SHOWN])) + more
 
 
 def plain(value: Plain) -> str:

@@ -12,13 +12,11 @@ import torch
 
 from nferbench.contract import pixels
 from nferbench.contract.errors import DataError
-from nferbench.contract.printable import one_line
+from nferbench.contract.printable import first_of, one_line
 from nferbench.datasets.given import READ, eight_bits, image_files, read_given
 from nferbench.engine.scoring import pixel_scores
 from nferbench.metrics.perceptual import load_lpips, lpips_identity
 from nferbench.planning.matching import alike
-
-SHOWN = 5  # names that an error lists of each kind
 
 
 @final
@@ -74,12 +72,12 @@ def _pairs(preds: Path, target: Path) -> dict[str, tuple[Path, Path]]:
         if not names:
             raise DataError(f"{one_line(str(folder))}: no images; {READ}")
         if several := [" and ".join(files) for files in names.values() if len(files) > 1]:
-            raise DataError(f"{one_line(str(folder))}: {_listed(several)} have one name; one image a name is due")
+            raise DataError(f"{one_line(str(folder))}: {first_of(several)} have one name; one image a name is due")
     for folder, other in ((preds, target), (target, preds)):
         if alone := [files[0] for name, files in named[folder].items() if name not in named[other]]:
             raise DataError(
                 f"{len(alone)} of {len(named[folder])} images of {one_line(str(folder))} have no partner in "
-                f"{one_line(str(other))}: {_listed(alone)}; partners have one path, but for the ending"
+                f"{one_line(str(other))}: {first_of(alone)}; partners have one path, but for the ending"
             )
     return {name: (preds / files[0], target / named[target][name][0]) for name, files in sorted(named[preds].items())}
 
@@ -99,12 +97,7 @@ def _sizes(pairs: Mapping[str, tuple[Path, Path]]) -> dict[str, tuple[int, int]]
         if (height, width) != other:
             apart.append(f"{name} ({width} x {height} and {other[1]} x {other[0]} pixels)")
     if faults:
-        raise DataError(f"{len(faults)} of {len(pairs)} pairs cannot be used: {_listed(faults, '; ')}")
+        raise DataError(f"{len(faults)} of {len(pairs)} pairs cannot be used: {first_of(faults, '; ')}")
     if apart:
-        raise DataError(f"{len(apart)} of {len(pairs)} pairs have two sizes: {_listed(apart)}; equal sizes are due")
+        raise DataError(f"{len(apart)} of {len(pairs)} pairs have two sizes: {first_of(apart)}; equal sizes are due")
     return sizes
-
-
-def _listed(names: list[str], between: str = ", ") -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return between.join(map(one_line, names[:SHOWN])) + more

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
-from torch import Tensor
 
 from nferbench.contract.errors import DataError
-from nferbench.contract.initial import APART
+from nferbench.contract.initial import APART, misfit
 from nferbench.contract.printable import one_line
 from nferbench.engine.context import Context
 from nferbench.engine.translating import build
@@ -35,7 +33,7 @@ def give(stage: GivenNetwork, context: Context) -> dict[str, Any]:
         raise DataError(f"weights {path} are no safetensors file ({one_line(str(error))}); give one") from None
     given = {name: value for name, value in content.items() if APART not in name}
     wanted = build(stage.recipe, stage.spec()).state_dict()
-    if fault := _fault(given, wanted):
+    if fault := misfit(given, wanted):
         raise DataError(
             f"weights {path} do not fit {stage.role} at {stage.size} px: {fault}; "
             "--preset, --set and --size must be those that they were trained with"
@@ -43,20 +41,3 @@ def give(stage: GivenNetwork, context: Context) -> dict[str, Any]:
     fitted = {name: given[name].to(value.dtype).contiguous() for name, value in wanted.items()}
     save_file(fitted, context.store.partial(stage) / "weights.safetensors")
     return {"parameters": sum(value.numel() for value in fitted.values()), "units": 1}
-
-
-def _fault(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Where the tensors of a file are not those of a network: all of them and no others, alike in form, and numbers."""
-    for name in dict.fromkeys([*wanted, *given]):
-        if name not in given:
-            return f"'{one_line(name)}' is missing"
-        if name not in wanted:
-            return f"'{one_line(name)}' is left over"
-        one, other = given[name], wanted[name]
-        if one.shape != other.shape:
-            return f"'{name}' has shape {tuple(one.shape)} where {tuple(other.shape)} is due"
-        if one.is_floating_point() != other.is_floating_point():
-            return f"'{name}' is {one.dtype} where {other.dtype} is due"
-        if not bool(one.isfinite().all()):
-            return f"'{name}' is not finite"
-    return ""

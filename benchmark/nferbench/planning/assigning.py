@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from nferbench.contract.errors import UsageError
-from nferbench.contract.printable import one_line
+from nferbench.contract.printable import first_of
 from nferbench.faces.known import Known
 from nferbench.workspace.stages import HeldOut, PrepareFaces, Translate
-
-SHOWN = 5  # images that an error names
 
 Wanted = int | Literal["auto"] | None
 
@@ -76,12 +74,12 @@ def assigned(
         found[image] = Assigned(fold, tuple(sorted(set(seen))))
     if strangers:
         raise UsageError(
-            f"{len(strangers)} images show nobody of whom it is known which fold held them out ({_some(strangers)}); "
-            f"name a fold with --fold: {', '.join(map(str, folds))}"
+            f"{len(strangers)} images show nobody of whom it is known which fold held them out "
+            f"({first_of(strangers)}); name a fold with --fold: {', '.join(map(str, folds))}"
         )
     marked = [image for image, each in found.items() if each.trained_on]
     if marked and not trained_on:
-        who = _some([f"{image}: {_people(known[image])}" for image in marked])
+        who = first_of([f"{image}: {_people(known[image])}" for image in marked], "; ")
         raise UsageError(
             f"{len(marked)} images show people whom {_called(found, marked)} trained on ({who}); let --fold auto take "
             "the fold that held each out, write ? as the subject of a namesake, or keep them marked with --trained-on"
@@ -96,11 +94,6 @@ def _called(found: Mapping[str, Assigned], marked: Sequence[str]) -> str:
 
 def _people(known: Sequence[Known]) -> str:
     return ", ".join(f"{each.subject} by {each.how}" for each in known)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return one_line("; ".join(names[:SHOWN]) + more)
 
 
 def translations(

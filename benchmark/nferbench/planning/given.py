@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from nferbench.contract.errors import DataError, PluginError, UsageError
-from nferbench.contract.printable import one_line
+from nferbench.contract.printable import first_of, one_line
 from nferbench.contract.values import digest
 from nferbench.datasets.fingerprint import contents
 from nferbench.datasets.given import read_given
@@ -21,8 +21,6 @@ from nferbench.planning.plugins import METHOD_WORDS
 from nferbench.planning.presets import row_names
 from nferbench.workspace.stages import GivenImages, HeldOut, MeasureTranslation, ScoreTranslation
 from nferbench.workspace.store import Store
-
-SHOWN = 5  # faults that an error lists
 
 
 @final
@@ -152,9 +150,8 @@ def _stages(
     with ThreadPoolExecutor() as pool:
         shapes = dict(zip(files, pool.map(_shape, files), strict=True))
     if faults := list(filter(None, (_fault(path, shape, size, resize) for path, shape in shapes.items()))):
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        told = one_line("; ".join(faults[:SHOWN]))
-        raise DataError(f"{one_line(folder.option)}: {len(faults)} of {len(files)} images cannot be used: {told}{more}")
+        told = first_of(faults, "; ")
+        raise DataError(f"{one_line(folder.option)}: {len(faults)} of {len(files)} images cannot be used: {told}")
     known = contents([str(path.absolute()) for path in files], folder.path, store.workspace / "cache" / "hashes.json")
 
     def taken(images: Images, fold: HeldOut | None) -> GivenImages:

@@ -10,12 +10,10 @@ from typing import Literal, final
 
 from nferbench.contract.dataset import Face
 from nferbench.contract.errors import DataError
-from nferbench.contract.printable import one_line
+from nferbench.contract.printable import first_of, one_line
 from nferbench.datasets.given import image_files
 from nferbench.planning.matching import match
 from nferbench.workspace.stages import PrepareFaces
-
-SHOWN = 5  # images of no face that a note names
 
 Images = Mapping[str, Path]  # by the ids of the faces
 
@@ -45,8 +43,8 @@ class Found:
         """What there is to say of the unused ones, in one line; "" where there are none."""
         if not self.unused:
             return ""
-        count, shown = len(self.unused), ", ".join(map(one_line, self.unused[:SHOWN]))
-        return f"{one_line(folder.option)}: {count} images are of no face that is due, such as {shown}"
+        count = len(self.unused)
+        return f"{one_line(folder.option)}: {count} images are of no face that is due: {first_of(self.unused)}"
 
 
 def found_in(folder: Folder, listed: Collection[Face], wanted: Collection[int]) -> Found:

@@ -13,11 +13,9 @@ from typing import final
 
 from nferbench.contract.dataset import Face
 from nferbench.contract.errors import DataError
-from nferbench.contract.printable import one_line
+from nferbench.contract.printable import SHOWN, first_of, one_line
 from nferbench.datasets.given import FORMATS, READ
 from nferbench.datasets.images import SUFFIXES
-
-SHOWN = 5  # names that an error lists of each kind
 
 
 @final
@@ -138,9 +136,9 @@ def _why_not(best: _Attempt, count: int, files: Sequence[str]) -> str:
     meant = {file: best.faces[file] for file in files if file in used and len(best.faces[file]) > 1}
     shared = [f"{file} ({', '.join(faces[:SHOWN])})" for file, faces in meant.items()]
     said = [
-        f"{len(without)} of {count} faces have no image: {_listed(without)}" if without else "",
-        f"{len(several)} of {count} faces have several: {_listed(several)}" if several else "",
-        f"{len(shared)} of {len(files)} images stand for several faces: {_listed(shared)}" if shared else "",
+        f"{len(without)} of {count} faces have no image: {first_of(without)}" if without else "",
+        f"{len(several)} of {count} faces have several: {first_of(several)}" if several else "",
+        f"{len(shared)} of {len(files)} images stand for several faces: {first_of(shared)}" if shared else "",
     ]
     written = {_name(file) for file in files}
     missing = {PurePosixPath(_bare(face)).name for face in without} - written
@@ -150,11 +148,6 @@ def _why_not(best: _Attempt, count: int, files: Sequence[str]) -> str:
         "; ".join(filter(None, said)) + f"{case}; name each image after the id of its face, or after the path of its "
         f"VIS file, one rule for all ({READ})"
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(one_line, names[:SHOWN])) + more
 
 
 def _ids(face: Face) -> set[str]:

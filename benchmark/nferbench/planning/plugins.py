@@ -159,7 +159,7 @@ def load_plugins(files: Iterable[str] = (), *, installed: bool = True) -> Plugin
     distributions = dict.fromkeys(BUILT_IN, ("nferbench", __version__))
     for point in entry_points(group="nferbench") if installed else ():
         sources.append((owner_of(point), point.load))
-        distributions.setdefault(owner_of(point), _distribution(point))
+        distributions.setdefault(owner_of(point), distribution_of(point))
     for file in files:
         if not Path(file).is_file():
             raise UsageError(f"plugin file {file} does not exist; --plugin takes the path of a Python file")
@@ -243,7 +243,7 @@ def owner_of(point: EntryPoint) -> str:
         return point.name
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
+def distribution_of(point: EntryPoint) -> tuple[str, str]:
     """The package of an installed plugin and its version, "" where its metadata do not say."""
     try:
         return (point.dist.name or "", point.dist.version or "") if point.dist else ("", "")

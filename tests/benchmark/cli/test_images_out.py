@@ -305,7 +305,7 @@ def test_weights_that_do_not_fit_are_refused(made: Path, tmp_path: Path) -> None
     save_file({"weight": np.zeros((3, 3, 5, 5), np.float32), "bias": np.zeros(3, np.float32)}, tmp_path / "w.st")
     words = ("translate", METHOD, str(photo), str(tmp_path / "out"), "--workspace", str(tmp_path / "ws"))
     told = run(*words, "--plugin", str(TOY), "--preset", "quick", "--weights", str(tmp_path / "w.st"), code=1)
-    assert "do not fit network at 32 px: 'weight' has shape (3, 3, 5, 5) where (3, 3, 3, 3) is due" in told
+    assert "do not fit network at 32 px: 'weight' has shape (3, 3, 5, 5), the network's (3, 3, 3, 3)" in told
     assert not (tmp_path / "out").exists()
 
 

@@ -172,7 +172,7 @@ def test_some_folds_need_their_own_images_alone(done: tuple[Path, Work, Given], 
     assert not half.notes
     shutil.copy(file := sorted(files.test.iterdir())[0], file.with_name("p9.png"))
     (note,) = scored(work, workspace, Given("mine", files.test), only=(0,)).notes
-    assert "1 images are of no face that is due, such as p9.png" in note
+    assert "1 images are of no face that is due: p9.png" in note
 
 
 def test_what_taking_images_costs_is_measured(done: tuple[Path, Work, Given]) -> None:
