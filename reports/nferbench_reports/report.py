@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -15,14 +15,17 @@ from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
 from nferbench_reports.pushes import panels_of
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
-from nferbench_reports.results import Results, load_results
+from nferbench_reports.results import load_results
+from nferbench_reports.runs import Asked, Run
+from nferbench_reports.section import Section, Sheet
 from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
 from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Run = tuple[Record, Sequence[Results]]
+# What the page has below the tables, in this order; None where there is nothing to show.
+SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
 
 _INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
 _HEADROOM = (
@@ -66,9 +69,11 @@ def write_report(
         UsageError: nothing to report, an unknown convention, or a directory that cannot be written.
         DataError: no record of the workspace can be read.
     """
-    chosen = _convention(convention, paper)
+    asked = Asked(_convention(convention, paper), paper)
+    chosen = asked.convention
     records = read_records(workspace, DATASETS, preset)
-    runs = [(stored.record, _results(workspace, stored.record)) for stored in records.chosen]
+    reported = [_run(workspace, stored) for stored in records.chosen]
+    runs = [(run.record, run.results) for run in reported]
     compared = [run for run in runs if any("comparison" in one.row.tables for one in run[1])]
     tables = [
         comparison(record, results, number, chosen, paper, left_out(workspace, record))
@@ -78,9 +83,8 @@ def write_report(
     remarks = [line for record in taken_apart for line in left_out(workspace, record)]
     parts = ablation(runs, len(tables) + 1, paper, remarks)
     tables += [parts] if parts else []
-    tabled = [(record, [one for one in results if one.row.study is None]) for record, results in runs]
-    tested = [one for record, results in tabled for one in significance.compare(record, results, chosen)]
-    recovered = [one for record, results in tabled for one in headroom.recovered(record, results)]
+    tested = [one for run in reported for one in significance.compare(run.record, run.tabled(), chosen)]
+    recovered = [one for run in reported for one in headroom.recovered(run.record, run.tabled())]
     studies = {record.protocol.dataset: read_studies(record, results, chosen) for record, results in runs}
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -104,6 +108,9 @@ def write_report(
             files["studies.csv"] = _csv(studies_frame(found))
         else:
             (out / "studies.csv").unlink(missing_ok=True)  # nor older curves
+        sections = [section for make in SECTIONS if (section := make(reported, asked))]
+        sheets = [part for section in sections for part in section.parts if isinstance(part, Sheet)]
+        files |= {f"{sheet.name}.csv": _csv(sheet.frame) for sheet in sheets}
         for name, content in files.items():
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
@@ -122,8 +129,10 @@ def _convention(convention: str | None, paper: bool) -> Convention:
     raise UsageError(f"unknown convention '{convention}'; known: standard, paper")
 
 
-def _results(workspace: Path, record: Record) -> list[Results]:
-    return [load_results(workspace, row, record.protocol.classes, record.metrics()) for row in record.rows]
+def _run(workspace: Path, stored: Stored) -> Run:
+    record = stored.record
+    results = [load_results(workspace, row, record.protocol.classes, record.metrics()) for row in record.rows]
+    return Run(workspace, stored.file, record, tuple(results))
 
 
 def _text(
