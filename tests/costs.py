@@ -14,12 +14,12 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nferbench import Batch, FaceSpec, Translator
 from nferbench.contract.noise import ImageNoise
@@ -28,7 +28,6 @@ from nferbench.contract.translator import NetworkRecipe
 from nferbench.engine.means import Means
 from nferbench.engine.placing import placed
 from nferbench.engine.rehearsing import Rehearsed, Training, rehearsed_translation
-from nferbench.engine.timing import Clocked
 from nferbench.engine.tracing import Ledger
 from nferbench.engine.translating import build, translate
 from nferbench.planning.cards import KNOWN
@@ -129,9 +128,11 @@ def face(
     count: int,
     budget: float,
 ) -> dict[str, object]:
-    """A translated face: some steps of a batch, and what all steps of the preset take."""
+    """A translated face: some steps of a batch, and what all steps of the preset take, by their operations."""
     specs = dict.fromkeys(translator.networks(), spec)
-    _, rehearsed = rehearsed_translation(translator, specs, spec.size, count)
+    (_, some), (_, whole) = (
+        rehearsed_translation(each, specs, spec.size, count) for each in (translator, published[translator.name])
+    )
     torch.manual_seed(0)
     held = Ledger()
     with counted(held, device):
@@ -145,31 +146,28 @@ def face(
         return translate(translator, vis, networks, ImageNoise(range(count), device))
 
     found = timed(work, device, budget, held)
-    whole, some = (evaluations(each, networks, vis[:1]) for each in (published[translator.name], translator))
     seconds = float(found["seconds"])  # type: ignore[arg-type]
+    all_steps = operations(whole) / operations(some)
     return {
         "batch": count,
-        **computed(rehearsed),
+        **computed(some),
         **found,
-        "evaluations": whole,
-        "seconds_a_face": seconds * whole / some / count,
+        "flop_a_face": operations(whole) / count,
+        "seconds_a_face": seconds * all_steps / count,
     }
 
 
 def computed(rehearsed: Rehearsed) -> dict[str, float]:
-    return {"flop": float(rehearsed.bf16 + rehearsed.float32), "predicted_gb": rehearsed.peak / 1e9}
+    return {"flop": operations(rehearsed), "predicted_gb": rehearsed.peak / 1e9}
+
+
+def operations(rehearsed: Rehearsed) -> float:
+    return float(rehearsed.bf16 + rehearsed.float32)
 
 
 def counted(ledger: Ledger, device: torch.device) -> AbstractContextManager[object]:
     """On a CPU follow what is allocated; a GPU does that by itself."""
     return ledger if device.type == "cpu" else nullcontext()
-
-
-def evaluations(translator: Translator, networks: Mapping[str, nn.Module], vis: Tensor) -> int:
-    """How often a translation of one face asks the network that it asks most."""
-    clocked = {role: Clocked(network, vis.device) for role, network in networks.items()}
-    translate(translator, vis, clocked, ImageNoise([0], vis.device))
-    return max(each.calls for each in clocked.values())
 
 
 def noise(count: int, spec: FaceSpec, device: torch.device) -> Tensor:

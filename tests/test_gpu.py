@@ -151,11 +151,13 @@ def test_a_replayed_training_is_the_plain_one(recipe: NetworkRecipe, monkeypatch
     if getattr(learner, "_captured", None) is None:
         pytest.skip("its loss is not replayed")
     replayed = updated(recipe, learner, range(6)).weights()
-    monkeypatch.setattr("nferbench.contract.learning.CAPTURED_BELOW", 0)
+    monkeypatch.setattr("nferbench.contract.captured.ABLE", False)
     plain = updated(recipe, fresh(recipe), range(6)).weights()
-    moved, trained = furthest(replayed, plain), furthest(fresh(recipe).weights(), plain)
-    print(f"{RECIPES[recipe]}: weights differ by {moved:g} at most, training moved them by {trained:g}")
-    assert trained > 0 and moved < 0.1 * trained  # some of torch's gradients add up in any order
+    again = updated(recipe, fresh(recipe), range(6)).weights()
+    moved, trained = distance(replayed, plain), distance(fresh(recipe).weights(), plain)
+    noise = distance(again, plain)  # some of torch's gradients add up in any order
+    print(f"{RECIPES[recipe]}: weights differ by {moved:g}, those of two plain trainings by {noise:g}, of {trained:g}")
+    assert trained > 0 and moved < max(3 * noise, 0.01 * trained)
 
 
 def test_lpips_agrees_with_the_cpu() -> None:
@@ -169,7 +171,19 @@ def test_lpips_agrees_with_the_cpu() -> None:
     assert torch.allclose(on_cpu, on_gpu, atol=1e-3)
 
 
-QUICK = ("--preset", "quick", "--dataset", "synthetic-hfe", "--fold", "0", "--device", "cuda", "--yes")
+QUICK = (
+    "--preset",
+    "quick",
+    "--dataset",
+    "synthetic-hfe",
+    "--extra",
+    "none",
+    "--fold",
+    "0",
+    "--device",
+    "cuda",
+    "--yes",
+)
 
 
 def run(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:

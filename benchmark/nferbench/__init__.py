@@ -29,6 +29,7 @@ from nferbench.contract.values import LATER, LIKE
 from nferbench.contract.weight_files import StoredWeights
 
 if TYPE_CHECKING:
+    from nferbench.contract.captured import Captured, Parts, can_capture, do_parts
     from nferbench.contract.fused import fuse, load_optimiser
     from nferbench.contract.initial import load_initial, note_initial
     from nferbench.contract.learning import GradientLearner
@@ -41,10 +42,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WITH_TORCH = {
+    "Captured": "captured",
     "GradientLearner": "learning",
     "ImageNoise": "noise",
+    "Parts": "captured",
     "PiecewiseLoss": "piecewise",
+    "can_capture": "captured",
     "derive_seed": "noise",
+    "do_parts": "captured",
     "full_precision": "precision",
     "fuse": "fused",
     "grey": "pixels",
@@ -74,6 +79,7 @@ __all__ = [
     "LIKE",
     "NEUTRAL",
     "Batch",
+    "Captured",
     "DataError",
     "Detection",
     "DivergedError",
@@ -97,6 +103,7 @@ __all__ = [
     "Modality",
     "NetworkRecipe",
     "NferbenchError",
+    "Parts",
     "Picture",
     "PiecewiseLoss",
     "PluginError",
@@ -104,7 +111,9 @@ __all__ = [
     "Translator",
     "UsageError",
     "__version__",
+    "can_capture",
     "derive_seed",
+    "do_parts",
     "full_precision",
     "fuse",
     "grey",

@@ -36,9 +36,8 @@ class Game:
         for optimiser, loss in zip((self.generator_optimiser, self.opponent_optimiser), losses.values(), strict=True):
             optimiser.zero_grad()
             loss.backward(retain_graph=True, inputs=[p for group in optimiser.param_groups for p in group["params"]])
-        self.generator_optimiser.step()
-        self.opponent_optimiser.step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        yield self.generator_optimiser.step, {"generator": losses["generator"].detach()}
+        yield self.opponent_optimiser.step, {"opponent": losses["opponent"].detach()}
 
     def learner(self, rate=lambda k: 1.0) -> AdversarialLearner:
         return AdversarialLearner(

@@ -213,7 +213,8 @@ def test_each_half_of_an_update_leaves_the_other_networks_alone():
         return [parameter.grad for network in networks for parameter in network.parameters()]
 
     before = snapshot(generators), snapshot(judges)
-    objective.update_generators(v, n)
+    objective.improve(v, n)
+    objective.generator_optimiser.step()
     assert all(gradient is None for gradient in gradients(judges))
     assert all(map(torch.equal, snapshot(judges), before[1]))
     assert all(gradient is not None for gradient in gradients(generators))
@@ -223,7 +224,8 @@ def test_each_half_of_an_update_leaves_the_other_networks_alone():
     for network in generators:
         network.zero_grad(set_to_none=True)
     before = snapshot(generators), snapshot(judges)
-    objective.update_discriminators(v, n, generators[1](n), generators[0](v))
+    objective.judge(v, n, generators[1](n), generators[0](v))
+    objective.discriminator_optimiser.step()
     assert all(gradient is None for gradient in gradients(generators))
     assert all(map(torch.equal, snapshot(generators), before[0]))
     assert all(gradient is not None for gradient in gradients(judges))

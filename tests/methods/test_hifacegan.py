@@ -227,7 +227,8 @@ def test_each_half_of_an_update_leaves_the_other_network_alone():
         return [parameter.detach().clone() for parameter in module.parameters()]
 
     before = snapshot(network), snapshot(discriminator)
-    objective.update_generator(u, y)
+    objective.improve(u, y)
+    objective.generator_optimiser.step()
     assert all(parameter.grad is None for parameter in discriminator.parameters())
     assert all(map(torch.equal, snapshot(discriminator), before[1]))
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -235,7 +236,8 @@ def test_each_half_of_an_update_leaves_the_other_network_alone():
 
     network.zero_grad(set_to_none=True)
     before = snapshot(network), snapshot(discriminator)
-    objective.update_discriminator(u, y)
+    objective.judge(u, y)
+    objective.discriminator_optimiser.step()
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(map(torch.equal, snapshot(network), before[0]))
     assert all(parameter.grad is not None for parameter in discriminator.parameters())

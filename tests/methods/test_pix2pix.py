@@ -236,7 +236,7 @@ def test_both_images_of_a_pair_are_jittered_alike():
     discriminator = Slope()
     _, learner = fresh(TINY)
     objective = replace(objective_of(learner), discriminator=discriminator)
-    objective.update(Batch(vis, vis), torch.Generator().manual_seed(1))
+    list(objective.update(Batch(vis, vis), torch.Generator().manual_seed(1)))
     _, real, _ = discriminator.shown
     assert torch.equal(real[:, :3], real[:, 3:])
     for moved, still in zip(real[:, :3], vis, strict=True):  # more than a flip
@@ -275,7 +275,8 @@ def test_each_half_of_an_update_leaves_the_other_network_alone():
 
     fake = network(batch.vis)
     before = snapshot(network), snapshot(discriminator)
-    objective.update_generator(batch.vis, batch.nir, fake)
+    objective.improve(batch.vis, batch.nir, fake)
+    objective.generator_optimiser.step()
     assert all(parameter.grad is None for parameter in discriminator.parameters())
     assert all(map(torch.equal, snapshot(discriminator), before[1]))
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -283,7 +284,8 @@ def test_each_half_of_an_update_leaves_the_other_network_alone():
 
     network.zero_grad(set_to_none=True)
     before = snapshot(network), snapshot(discriminator)
-    objective.update_discriminator(batch.vis, batch.nir, network(batch.vis))
+    objective.judge(batch.vis, batch.nir, network(batch.vis))
+    objective.discriminator_optimiser.step()
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(map(torch.equal, snapshot(network), before[0]))
     assert all(parameter.grad is not None for parameter in discriminator.parameters())

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nferbench.contract import learning
+from nferbench.contract import captured
 
 aten = torch.ops.aten
 
@@ -158,8 +158,8 @@ def absent(kind: Literal["cuda", "meta"]) -> Iterator[AbsentDevice]:
         # Networks compute in bfloat16 as on a GPU of these days.
         (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
         (torch.cuda, "is_bf16_supported", lambda: True),
-        # A CUDA graph would need the driver; a loss that is captured is made of what is seen here.
-        (learning, "CAPTURED_BELOW", 0),
+        # A CUDA graph would need the driver; an update that is captured is made of what is seen here.
+        (captured, "ABLE", False),
     ]
     if kind == "meta":
         stand_ins += [

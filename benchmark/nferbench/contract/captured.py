@@ -1,8 +1,12 @@
-"""A loss and its gradients as one CUDA graph: what small networks spend on launching kernels is spent once."""
+"""Updates in parts, and their replay as CUDA graphs: what networks spend on launching kernels is spent once.
+
+A part ends where gradients are at the parameters. What follows is no part of a graph: the step of an optimiser, whose
+rate changes, or an exchange of images, which remembers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, final
 
@@ -10,64 +14,87 @@ import torch
 from torch import Generator, Tensor, nn
 
 WARM_UP = 3  # uncaptured evaluations, in which cuDNN chooses its algorithms
+ABLE = True  # whether GPUs have graphs at all; one that is not there has none
+
+# After each part: what is to be done before the next one, and the losses of the part, detached.
+Parts = Iterator[tuple[Callable[[], object], Mapping[str, Tensor]]]
+
+
+def do_parts(parts: Parts) -> dict[str, Tensor]:
+    """Do an update as it is written; its losses."""
+    losses: dict[str, Tensor] = {}
+    for then, found in parts:
+        then()
+        losses |= found
+    return losses
+
+
+def can_capture(network: nn.Module) -> bool:
+    """Whether a network lies where its updates can be captured."""
+    return ABLE and next(network.parameters()).is_cuda
 
 
 @final
-class CapturedLoss:
-    """Evaluates a loss on a GPU and leaves its gradients at the parameters, by replaying what it did the first time.
+class Captured:
+    """Does updates on a GPU by replaying what the first one did.
 
-    Numbers are those of the uncaptured loss. Afterwards the gradients must stay where they are (no `zero_grad`).
+    Numbers are those of the update as it is written. Afterwards the gradients must stay where they are (no
+    `zero_grad`).
 
     Args:
-        network: in train mode, on a GPU.
-        loss: (batch, rng) to named terms; all that it does happens on the GPU and follows from batch, rng and weights.
+        networks: in train mode, on a GPU: all whose buffers an update moves.
+        update: (batch, rng) to its parts; all that they do happens on the GPU and follows from batch, rng and weights.
+            It clears gradients by `zero_grad(set_to_none=True)` itself. What is done after a part finds tensors of the
+            parts where they were the first time, and may change them in place.
     """
 
-    def __init__(self, network: nn.Module, loss: Callable[[Any, Generator], Mapping[str, Tensor]]) -> None:
-        self._network = network
-        self._loss = loss
-        self._graph: torch.cuda.CUDAGraph | None = None
+    def __init__(self, networks: Sequence[nn.Module], update: Callable[[Any, Generator], Parts]) -> None:
+        self._networks = networks
+        self._update = update
+        self._graphs: list[tuple[torch.cuda.CUDAGraph, Callable[[], object], Mapping[str, Tensor]]] = []
         self._batch: Any = None
         self._rng: Generator | None = None
-        self._terms: Mapping[str, Tensor] = {}
 
-    def __call__(self, batch: Any, rng: Generator) -> Mapping[str, Tensor]:
-        """Named terms of the loss, detached; another generator, or a batch of other shapes, is captured anew."""
-        if self._graph is None or rng is not self._rng or _shapes(batch) != _shapes(self._batch):
+    def __call__(self, batch: Any, rng: Generator) -> dict[str, Tensor]:
+        """The losses of an update; another generator, or a batch of other shapes, is captured anew."""
+        if not self._graphs or rng is not self._rng or _shapes(batch) != _shapes(self._batch):
             self._capture(batch, rng)
         for mine, given in zip(_tensors(self._batch), _tensors(batch), strict=True):
             mine.copy_(given)
-        self._graph.replay()  # type: ignore[union-attr]
-        return {name: term.clone() for name, term in self._terms.items()}
+        losses: dict[str, Tensor] = {}
+        for graph, then, found in self._graphs:
+            graph.replay()
+            then()
+            losses |= {name: loss.clone() for name, loss in found.items()}
+        return losses
 
     def _capture(self, batch: Any, rng: Generator) -> None:
         device = next(_tensors(batch)).device
-        self._rng = rng
+        self._graphs, self._rng = [], rng
         self._batch = type(batch)(*(None if each is None else each.clone() for each in _values(batch)))
-        buffers = [buffer.clone() for buffer in self._network.buffers()]
+        buffers = [(buffer, buffer.clone()) for network in self._networks for buffer in network.buffers()]
         drawn, drawn_globally = rng.get_state(), torch.cuda.get_rng_state(device)
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                self._evaluate()
+                count = sum(1 for _ in self._update(self._batch, rng))
         torch.cuda.current_stream(device).wait_stream(stream)
-        self._network.zero_grad(set_to_none=True)  # so that the graph owns the gradients
-        self._graph = torch.cuda.CUDAGraph()
-        self._graph.register_generator_state(rng)
-        with torch.cuda.graph(self._graph):
-            self._terms = self._evaluate()
+        for network in self._networks:
+            network.zero_grad(set_to_none=True)  # so that the graphs own the gradients
+        memory = torch.cuda.graph_pool_handle()  # a part may go on from tensors of the one before
+        parts = self._update(self._batch, rng)
+        for _ in range(count):
+            graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(rng)
+            with torch.cuda.graph(graph, pool=memory):
+                then, losses = next(parts)
+            self._graphs.append((graph, then, losses))
         # Warming up has drawn numbers and moved running statistics; nothing of it may be seen.
         rng.set_state(drawn)
         torch.cuda.set_rng_state(drawn_globally, device)
-        for mine, before in zip(self._network.buffers(), buffers, strict=True):
+        for mine, before in buffers:
             mine.copy_(before)
-
-    def _evaluate(self) -> Mapping[str, Tensor]:
-        self._network.zero_grad(set_to_none=True)
-        terms = self._loss(self._batch, self._rng)  # type: ignore[arg-type]
-        sum(terms.values()).backward()  # type: ignore[union-attr]
-        return {name: term.detach() for name, term in terms.items()}
 
 
 def _values(batch: Any) -> list[Tensor | None]:

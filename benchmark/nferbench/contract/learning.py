@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from nferbench.contract.captured import CapturedLoss
+from nferbench.contract.captured import Captured, Parts, can_capture, do_parts
 from nferbench.contract.errors import ExhaustedError
 from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.fer import FERLearner, LabelledBatch
@@ -58,12 +58,16 @@ class GradientLearner(Learner, FERLearner):
         self._base_rates = [group["lr"] for group in optimiser.param_groups]
         self._average: Any = None
         self._piece = 0
-        self._captured: CapturedLoss | None = None
+        self._captured: Captured | None = None
         if isinstance(loss, PiecewiseLoss):
             share_dropout(network)
         on_gpu = next(network.parameters()).is_cuda
-        if on_gpu and pure and sum(parameter.numel() for parameter in network.parameters()) < CAPTURED_BELOW:
-            self._captured = CapturedLoss(network, loss)
+        if (
+            pure
+            and can_capture(network)
+            and sum(parameter.numel() for parameter in network.parameters()) < CAPTURED_BELOW
+        ):
+            self._captured = Captured([network], self._descent)
         fuse(optimiser)
         if ema:
             from diffusers.training_utils import EMAModel
@@ -103,10 +107,13 @@ class GradientLearner(Learner, FERLearner):
             return self._loss.backward(self._network, batch, rng, pieces=-(-rows // self._piece))
         if self._captured is not None:
             return self._captured(batch, rng)
-        self._optimiser.zero_grad(set_to_none=True)
+        return do_parts(self._descent(batch, rng))
+
+    def _descent(self, batch: Batch | LabelledBatch, rng: Generator) -> Parts:
+        self._network.zero_grad(set_to_none=True)
         terms = self._loss(batch, rng)
         sum(terms.values()).backward()  # type: ignore[union-attr]
-        return terms
+        yield _nothing, {name: term.detach() for name, term in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = {"network": self._network.state_dict(), "optimiser": self._optimiser.state_dict()}
@@ -135,3 +142,7 @@ class GradientLearner(Learner, FERLearner):
             for name, value in zip(names, self._average.shadow_params, strict=True):
                 weights[name] = value.detach().clone()
         return weights
+
+
+def _nothing() -> None:
+    """What is done between gradients and the step: clipping and the rate are the learner's."""

@@ -111,7 +111,8 @@ class HeatmapRecipe(NetworkRecipe):
             return {"maps": heat_map_error(maps.to(targets.dtype), targets, self.foreground, pixels.sum())}
 
         optimiser = AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return GradientLearner(network, optimiser, PiecewiseLoss(draw, terms), rate=lambda k: 1 - k / self.steps)
+        loss = PiecewiseLoss(draw, terms)
+        return GradientLearner(network, optimiser, loss, rate=lambda k: 1 - k / self.steps, pure=True)
 
     def updates(self, pairs: int) -> int:
         return self.steps

@@ -9,9 +9,9 @@ from typing import Any, Protocol, final
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from nferbench import Batch, Learner, fuse, load_optimiser
+from nferbench import Batch, Captured, Learner, Parts, can_capture, do_parts, fuse, load_optimiser
 
-Update = Callable[[Batch, Generator], Mapping[str, Tensor]]
+Update = Callable[[Batch, Generator], Parts]
 
 
 class Stateful(Protocol):
@@ -32,7 +32,8 @@ class AdversarialLearner(Learner):
         networks: every network in training by name, the fitted one first and named "generator"; all are put in train
             mode at every update.
         optimisers: over the parameters of `networks`, by name.
-        update: one update of both sides: (batch, rng) to the losses by name, detached 0-d tensors.
+        update: one update of both sides: (batch, rng) to its parts, whose losses are 0-d tensors. It is replayed on a
+            GPU: all that a part does happens there and follows from batch, rng and weights.
         rate: learning rate of update k (0-based) as a multiple of each optimiser's initial one.
         further: what else changes from update to update (pools of images), by name.
         divided: rows a piece to an update that does the same in pieces, where this can be done without changing it:
@@ -54,6 +55,8 @@ class AdversarialLearner(Learner):
         self._update = update
         self._rate = rate
         self._divided = divided
+        # Batches are of one or two faces: whatever the size of the networks, launching kernels takes the time.
+        self._captured = Captured(list(networks.values()), update) if can_capture(networks["generator"]) else None
         self._stateful: dict[str, Stateful] = {**networks, **optimisers, **further}
         for optimiser in optimisers.values():
             fuse(optimiser)
@@ -68,12 +71,14 @@ class AdversarialLearner(Learner):
         for name, optimiser in self._optimisers.items():
             for group, base in zip(optimiser.param_groups, self._base_rates[name], strict=True):
                 group["lr"] = base * self._rate(k)
-        return self._update(batch, rng)
+        return self._captured(batch, rng) if self._captured else do_parts(self._update(batch, rng))
 
     def divide(self, piece: int) -> bool:
         if self._divided is None:
             return False
         self._update = self._divided(piece)
+        if piece:
+            self._captured = None  # pieces are for want of memory, and graphs keep what they take
         return True
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
-from nferbench import Batch, grey, luma
+from nferbench import Batch, Parts, grey, luma
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import least_squares
 from nferbench_methods.gan.pool import ImagePool
@@ -41,22 +41,27 @@ class CycleGANObjective:
     grey_source: bool  # train on the luma of the VIS faces
     piece: int = 0  # rows of a batch that are computed at a time, which changes rounding alone; 0 takes all
 
-    def update(self, batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
-        """Take one step of the generators, then one of the discriminators; `rng` moves faces and exchanges fakes."""
+    def update(self, batch: Batch, rng: Generator) -> Parts:
+        """A step of the generators, then one of the discriminators; `rng` moves faces and exchanges fakes."""
         # Two draws: moved alike, faces that happen to be partners would betray how they lie on each other.
         v = jitter(luma(batch.vis) if self.grey_source else batch.vis, rng, self.jitter_ratio)
         n = jitter(batch.nir, rng, self.jitter_ratio)
-        losses, fake_v, fake_n = self.update_generators(v, n)
-        # The discriminators learn from the fakes that were made before the generators moved.
-        return losses | self.update_discriminators(
-            v, n, self.vis_pool.exchange(fake_v, rng), self.nir_pool.exchange(fake_n, rng)
-        )
+        losses, fake_v, fake_n = self.improve(v, n)
 
-    def update_generators(self, v: Tensor, n: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Take one step of G and F together on their joint objective, against frozen discriminators.
+        def step_and_exchange() -> None:
+            self.generator_optimiser.step()
+            # The discriminators learn from the fakes that were made before the generators moved.
+            fake_v.copy_(self.vis_pool.exchange(fake_v, rng))
+            fake_n.copy_(self.nir_pool.exchange(fake_n, rng))
+
+        yield step_and_exchange, losses
+        yield self.discriminator_optimiser.step, self.judge(v, n, fake_v, fake_n)
+
+    def improve(self, v: Tensor, n: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Gradients of the joint objective of G and F, against frozen discriminators.
 
         Returns:
-            The losses, and F(n) and G(v) as they were before the step, without graphs.
+            The losses, and F(n) and G(v), without graphs.
         """
         self.nir_discriminator.requires_grad_(False)
         self.vis_discriminator.requires_grad_(False)
@@ -67,12 +72,11 @@ class CycleGANObjective:
             losses = self._generator_losses(v_i, n_i, fake_v, fake_n)
             shares.append(_descended(losses, len(v_i) / len(v)))
             fakes.append((fake_v.detach(), fake_n.detach()))
-        self.generator_optimiser.step()
         every_v, every_n = zip(*fakes, strict=True)
         return _summed(shares), torch.cat(every_v), torch.cat(every_n)
 
-    def update_discriminators(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:
-        """Take one step of D_N and D_V together; each is shown one image at a time, never its source."""
+    def judge(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:
+        """Gradients of D_N's and D_V's losses; each is shown one image at a time, never its source."""
         self.nir_discriminator.requires_grad_(True)
         self.vis_discriminator.requires_grad_(True)
         self.discriminator_optimiser.zero_grad(set_to_none=True)
@@ -80,7 +84,6 @@ class CycleGANObjective:
             _descended(self._discriminator_losses(*rows), len(rows[0]) / len(v))
             for rows in self._pieces(v, n, fake_v.detach(), fake_n.detach())
         ]
-        self.discriminator_optimiser.step()
         return _summed(shares)
 
     def _generator_losses(self, v: Tensor, n: Tensor, fake_v: Tensor, fake_n: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
-from nferbench import Batch
+from nferbench import Batch, Parts
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import least_squares
 from nferbench_methods.gan.multiscale import Judgement
@@ -57,17 +57,18 @@ class HiFaceGANObjective:
     perceptual: Features | None  # images in [0, 1] to five maps; None leaves the term out
     tie_grey: bool  # show averaged, replicated channels of the output to all losses
 
-    def update(self, batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
-        """Take one step of the generator, then one of the discriminator; pairs are flipped by `rng`."""
+    def update(self, batch: Batch, rng: Generator) -> Parts:
+        """A step of the generator, then one of the discriminator; pairs are flipped by `rng`."""
         pair = jitter(torch.cat([batch.vis, batch.nir], dim=1), rng, ratio=1)  # only flips, both images alike
         u, y = ((pair + 1) / 2).chunk(2, dim=1)
-        return self.update_generator(u, y) | self.update_discriminator(u, y)
+        yield self.generator_optimiser.step, self.improve(u, y)
+        yield self.discriminator_optimiser.step, self.judge(u, y)
 
-    def update_generator(self, u: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Take one step on L_adv + lambda_feat L_FM + lambda_vgg L_VGG; images are in [0, 1]."""
+    def improve(self, u: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Gradients of L_adv + lambda_feat L_FM + lambda_vgg L_VGG; images are in [0, 1]."""
         self.discriminator.requires_grad_(False)
         g = self._generate(u)
-        fake, real = self._judge(u, g, y)
+        fake, real = self._judgements(u, g, y)
         losses = {
             "adversarial": adversarial_loss(fake),
             "features": self.feature_weight * feature_matching(fake, real),
@@ -76,25 +77,23 @@ class HiFaceGANObjective:
             losses["perceptual"] = self.perceptual_weight * perceptual_loss(self.perceptual, g, y)
         self.generator_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        self.generator_optimiser.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def update_discriminator(self, u: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Take one step on L_D against what the generator, as it is now, makes of the sources; images are in [0, 1]."""
+    def judge(self, u: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Gradients of L_D against what the generator, as it is now, makes of the sources; images are in [0, 1]."""
         self.discriminator.requires_grad_(True)
         with torch.no_grad():
             g = self._generate(u)
-        loss = judging_loss(*self._judge(u, g, y))
+        loss = judging_loss(*self._judgements(u, g, y))
         self.discriminator_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        self.discriminator_optimiser.step()
         return {"discriminator": loss.detach()}
 
     def _generate(self, u: Tensor) -> Tensor:
         g: Tensor = self.generator(u)
         return g.mean(dim=1, keepdim=True).expand_as(g) if self.tie_grey else g
 
-    def _judge(self, u: Tensor, g: Tensor, y: Tensor) -> tuple[list[Judgement], list[Judgement]]:
+    def _judgements(self, u: Tensor, g: Tensor, y: Tensor) -> tuple[list[Judgement], list[Judgement]]:
         """Judgements of the fake and the real images from one forward, which advances the spectral norms once."""
         stacked = torch.cat([torch.cat([u, g], dim=1), torch.cat([u, y], dim=1)])
         halves = [judgement.halves() for judgement in self.discriminator(stacked)]

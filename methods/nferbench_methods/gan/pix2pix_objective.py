@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -11,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
-from nferbench import Batch
+from nferbench import Batch, Parts
 from nferbench_methods.gan.jitter import jitter
 from nferbench_methods.gan.losses import discriminator_loss, generator_loss
 
@@ -29,32 +28,31 @@ class Pix2PixObjective:
     jitter_ratio: float  # enlarged side / side of the random crops; 1 only flips
     tie_grey: bool  # show averaged, replicated channels of the output to both losses
 
-    def update(self, batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
-        """Take one step of the discriminator, then one of the generator; pairs are moved by `rng`."""
+    def update(self, batch: Batch, rng: Generator) -> Parts:
+        """A step of the discriminator, then one of the generator; pairs are moved by `rng`."""
         # One draw for both images of a pair: moved apart they would no longer supervise each other.
         x, y = jitter(torch.cat([batch.vis, batch.nir], dim=1), rng, self.jitter_ratio).chunk(2, dim=1)
         fake = self.generator(x)
         if self.tie_grey:
             fake = fake.mean(dim=1, keepdim=True).expand_as(fake)
-        return self.update_discriminator(x, y, fake) | self.update_generator(x, y, fake)
+        yield self.discriminator_optimiser.step, self.judge(x, y, fake)
+        yield self.generator_optimiser.step, self.improve(x, y, fake)
 
-    def update_discriminator(self, x: Tensor, y: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Take one step on L_D; fake and real pass separately, so that each is normalised by itself."""
+    def judge(self, x: Tensor, y: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Gradients of L_D; fake and real pass separately, so that each is normalised by itself."""
         self.discriminator.requires_grad_(True)
         fake_logits = self.discriminator(torch.cat([x, fake.detach()], dim=1))
         real_logits = self.discriminator(torch.cat([x, y], dim=1))
         loss = discriminator_loss(real_logits, fake_logits)
         self.discriminator_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        self.discriminator_optimiser.step()
         return {"discriminator": loss.detach()}
 
-    def update_generator(self, x: Tensor, y: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Take one step on L_G against the discriminator as it is now."""
+    def improve(self, x: Tensor, y: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Gradients of L_G against the discriminator as it is now."""
         self.discriminator.requires_grad_(False)
         adversarial = generator_loss(self.discriminator(torch.cat([x, fake], dim=1)))
         l1 = self.l1_weight * l1_loss(fake, y)
         self.generator_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(adversarial + l1)
-        self.generator_optimiser.step()
         return {"adversarial": adversarial.detach(), "l1": l1.detach()}

@@ -38,7 +38,7 @@ def test_the_learner_of_gans_fuses_what_lies_on_a_gpu() -> None:
     with FakeTensorMode():
         network = nn.Linear(2, 2, device="cuda")
         optimiser = Adam(network.parameters())
-        AdversarialLearner({"generator": network}, {"optimiser": optimiser}, lambda *_: {}, rate=lambda k: 1.0)
+        AdversarialLearner({"generator": network}, {"optimiser": optimiser}, lambda *_: iter(()), rate=lambda k: 1.0)
     assert optimiser.param_groups[0]["fused"] is True
 
 
@@ -91,7 +91,7 @@ def test_learners_stay_fused_after_a_state_that_was_not() -> None:
     learners[1].load_state_dict(learners[0].state_dict())
     assert fused.param_groups[0]["fused"] is True
     gans = [
-        AdversarialLearner({"generator": network}, {"optimiser": each}, lambda *_: {}, rate=lambda k: 1.0)
+        AdversarialLearner({"generator": network}, {"optimiser": each}, lambda *_: iter(()), rate=lambda k: 1.0)
         for each in (plain, fused)
     ]
     gans[1].load_state_dict(gans[0].state_dict())
