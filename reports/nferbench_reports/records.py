@@ -182,6 +182,10 @@ class Protocol(BaseModel):
         """How many trainings stand behind each number of recognition, as the end of a sentence; "" for one."""
         return f", recognition averaged over {self.fer_seeds} trainings" if self.fer_seeds > 1 else ""
 
+    def trainings(self) -> str:
+        """How often each recogniser is trained, such as "3 trainings"."""
+        return f"{self.fer_seeds} training{'s' * (self.fer_seeds > 1)}"
+
     def divided(self) -> str:
         """How people are divided, such as "5 folds"."""
         words = {"folds": "fold", "repeats": "random draw", "fixed": "fixed split"}

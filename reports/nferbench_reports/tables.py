@@ -184,7 +184,7 @@ def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[
     return tuple(_cell("comparison", record, results, column, False) for column in columns)
 
 
-def side_by_side(
+def joined_comparison(
     runs: Sequence[tuple[Record, Sequence[Results]]],
     number: int,
     convention: Convention,

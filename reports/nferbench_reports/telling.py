@@ -32,10 +32,6 @@ def _extra(protocol: Protocol) -> str:
     return f"extra set {protocol.extra_title or protocol.extra}" if protocol.extra else "no extra set"
 
 
-def _trainings(protocol: Protocol) -> str:
-    return f"{protocol.fer_seeds} training{'s' * (protocol.fer_seeds > 1)}"
-
-
 # What a run is told to do, and what follows from that; the latter is said only where the former is not enough.
 _CHOSEN: tuple[Callable[[Protocol], str], ...] = (
     lambda protocol: protocol.preset,
@@ -43,7 +39,7 @@ _CHOSEN: tuple[Callable[[Protocol], str], ...] = (
     lambda protocol: f"crop {protocol.crop or 'not known'}",
     _extra,
     lambda protocol: protocol.fer_title,
-    _trainings,
+    lambda protocol: protocol.trainings(),
     lambda protocol: protocol.divided(),
     lambda protocol: f"seed {protocol.seed}",
     place,
