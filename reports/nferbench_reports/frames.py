@@ -82,13 +82,22 @@ def missing(runs: Sequence[Run]) -> pd.DataFrame:
     lines = [
         (*_row(run, one).values(), *_metric(name), fold, outcome.reason)
         for run, one in _rows(runs)
-        for name, outcomes in (("recognition", one.predictions), *one.scores.items())
+        for name, outcomes in (("recognition", _recognition(run, one)), *one.scores.items())
         if outcomes
         for fold in sorted({*outcomes, *range(run.record.protocol.folds)})
         for outcome in [outcomes.get(fold, Missing("not part of the run"))]
         if isinstance(outcome, Missing)
     ]
     return pd.DataFrame(lines, columns=list(MISSING))
+
+
+def _recognition(run: Run, one: Results) -> Mapping[int, Outcome]:
+    """The predictions of a row; where it has none on any fold, the reason that stands in the table, if there is one."""
+    if one.predictions:
+        return one.predictions
+    accuracy = next(column for column in _columns(run) if column.metric == "accuracy")
+    (cell,) = table_cells(run.record, one, [accuracy])
+    return {} if cell is None else {fold: Missing(cell.note) for fold in range(run.record.protocol.folds)}
 
 
 def _rows(runs: Sequence[Run]) -> Iterator[tuple[Run, Results]]:

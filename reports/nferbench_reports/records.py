@@ -272,7 +272,7 @@ def read_records(
     """
     readable, problems = read_all(workspace)
     if names:
-        return _named(workspace, names, preset, readable, problems)
+        return _named(names, preset, readable, problems)
     told = tuple(line for lines in problems.values() for line in lines)
     if not readable:
         raise DataError(f"no readable record in workspace '{workspace}'; {'; '.join(told)}")
@@ -296,7 +296,7 @@ def read_records(
         chosen.append(newest)
         notes += [
             f"{newest.record.protocol.dataset_title}: shown is the newest record ({newest.file}), "
-            f"not {other.file} ({other.record.protocol.summary()})"
+            f"not {other.file} ({other.record.protocol.summary()}); --record {one_line(other.name)} shows that"
             for other in older
         ]
     return Records(_told_apart(chosen, lambda of_one: list(map(telling.place, of_one))), tuple(notes), told)
@@ -335,7 +335,6 @@ def read_all(workspace: Path) -> tuple[list[Stored], dict[str, list[str]]]:
 
 
 def _named(
-    workspace: Path,
     names: Sequence[str],
     preset: str | None,
     readable: Sequence[Stored],
@@ -349,10 +348,12 @@ def _named(
         found = [asked] if asked in there else [name for name in sorted(there) if asked and name.startswith(asked)]
         if len(found) != 1:
             raise UsageError(
-                f"'{one_line(asked)}' is "
-                + (f"the beginning of {first_of(found)}; say more of it" if found else f"no record of '{workspace}'")
-                + f"; there are {first_of(sorted(there))}" * (not found)
-                + " (nferbench report --list has all of them)"
+                (
+                    f"'{one_line(asked)}' is the beginning of several records, {first_of(found)}; say more of its name"
+                    if found
+                    else f"no record '{one_line(asked)}'; there are {first_of(sorted(there))}"
+                )
+                + " (nferbench report --list has all names)"
             )
         (name,) = found
         if name not in by_name:
