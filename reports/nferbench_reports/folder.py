@@ -69,8 +69,14 @@ def read_manifest(folder: Path) -> Manifest | None:
         ) from None
 
 
-def lost(before: Manifest, records: Mapping[str, Held]) -> list[str]:
-    """What an earlier report shows and one of `records` would not, in a few words each."""
+def lost(before: Manifest, records: Mapping[str, Held], reasons: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """What an earlier report shows and one of `records` would not, in a few words each.
+
+    Args:
+        before: of the earlier report.
+        records: by their names.
+        reasons: why rows lack results, by names of records and rows.
+    """
     found = []
     for name, held in before.records.items():
         now = records.get(name)
@@ -80,7 +86,8 @@ def lost(before: Manifest, records: Mapping[str, Held]) -> list[str]:
             continue
         for row, count in held.rows.items():
             if (less := count - now.rows.get(row, 0)) > 0:
-                found.append(f"{less} of {count} results of {row} in record {name}")
+                reason = reasons.get(name, {}).get(row, "not in the record")
+                found.append(f"{less} of {count} results of {row} in record {name} ({reason})")
         found += [f"a picture of record {name} ({kind})" for kind in held.pictures if kind not in now.pictures]
     return found
 

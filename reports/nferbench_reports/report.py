@@ -125,11 +125,12 @@ def write_report(
                 )
                 for run in reported
             }
-            if before and not replace and (gone := lost(before, held)):
+            reasons = {run.name: run.reasons() for run in reported}
+            if before and not replace and (gone := lost(before, held, reasons)):
                 unreadable = f"; not readable: {found.problems[0]}" if found.problems else ""
                 raise UsageError(
                     f"the report in '{out}' shows more than this one would: {first_of(gone)}{unreadable}; "
-                    "choose another folder (--out), or --replace it"
+                    "choose another folder (--out), what is shown (--record), or --replace it"
                 )
             text = _text(workspace, found, tables, tested, recovered, [one.text for one in drawn], asked)
             fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}

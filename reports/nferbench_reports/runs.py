@@ -10,7 +10,7 @@ from typing import final
 
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.records import Record, Stored, read_records
-from nferbench_reports.results import Missing, Results, load_results
+from nferbench_reports.results import Missing, Outcome, Results, load_results
 from nferbench_reports.tables import Convention
 
 
@@ -32,13 +32,17 @@ class Run:
     def counted(self) -> dict[str, int]:
         """How many results each row has, one a measure and fold."""
         return {
-            one.row.name: sum(
-                not isinstance(outcome, Missing)
-                for measured in (one.predictions, *one.scores.values())
-                for outcome in measured.values()
-            )
-            for one in self.results
+            one.row.name: sum(not isinstance(outcome, Missing) for outcome in _outcomes(one)) for one in self.results
         }
+
+    def reasons(self) -> dict[str, str]:
+        """Why a row lacks results, where it does: the first reason of each."""
+        found: dict[str, str] = {}
+        for one in self.results:
+            for outcome in _outcomes(one):
+                if isinstance(outcome, Missing):
+                    found.setdefault(one.row.name, outcome.reason)
+        return found
 
     def tabled(self) -> tuple[Results, ...]:
         """The rows that stand in a table; those of studies are drawn as curves."""
@@ -55,6 +59,10 @@ class Asked:
     against: tuple[str, ...] = ("none", "nfer-sde")  # rows that the others are compared with
     faces: bool = True  # whether pictures of faces may be part of it
     title: str = "Results"  # of the whole, plain text
+
+
+def _outcomes(results: Results) -> list[Outcome]:
+    return [outcome for measured in (results.predictions, *results.scores.values()) for outcome in measured.values()]
 
 
 def load_run(workspace: Path, stored: Stored) -> Run:

@@ -48,8 +48,8 @@ def test_the_manifest_says_what_the_report_is_made_of(workspace: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("later", "said"),
     [
-        ({"lacking": "n"}, "1 of 2 results of n in record run"),
-        ({"rows": "m"}, "2 of 2 results of n in record run"),
+        ({"lacking": "n"}, r"1 of 2 results of n in record run \(not run yet\)"),
+        ({"rows": "m"}, r"2 of 2 results of n in record run \(not in the record\)"),
         ({"name": "other"}, r"record run \(4 results of 2 rows\)"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_report_shows_what_is_named_and_replaces_none_that_shows_more_unasked(
     call("prune", "--rows", "alpha", "--yes", "--workspace", made.root)
     before = content(out)
     (line,) = call(*words, code=2).splitlines()
-    assert "results of alpha in record run; choose another folder (--out), or --replace it" in line
+    assert "results of alpha in record run (not in the record); choose another folder (--out)" in line
     assert content(out) == before
     call(*words, "--replace")
     assert "alpha" not in (out / "tables.csv").read_text()
