@@ -82,7 +82,7 @@ def write_table(table: Table) -> str:
 def write_document(files: Sequence[str], wide: bool, title: str = "") -> str:
     """A document that holds the fragments `files`, below a title if there is one.
 
-    `wide` turns the page for tables with published values.
+    `wide` turns the page, for tables with published values or the columns of several records.
     """
     return _template("tables.tex.jinja").render(files=files, wide=wide, title=escape(title))
 

@@ -133,10 +133,11 @@ def write_report(
                     "choose another folder (--out), what is shown (--record), or --replace it"
                 )
             text = _text(workspace, found, tables, tested, recovered, [one.text for one in drawn], asked)
+            wide = paper or any(table.joined for table in tables if table.kind == "comparison")
             fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
             files = {
                 "report.md": text,
-                "tables.tex": latex.write_document(list(fragments), wide=paper, title=asked.title if title else ""),
+                "tables.tex": latex.write_document(list(fragments), wide, asked.title if title else ""),
                 **fragments,
                 "tables.csv": _csv(long_frame(tables)),
                 "significance.csv": _csv(significance.frame(tested)),

@@ -216,7 +216,7 @@ def joined_comparison(
         said.append(_OTHER_CONVENTION)
     known = beside_paper and len(strange) < len(runs)
     caption = f"The compared methods on {_titles(runs)}."
-    return Table("comparison", number, caption, columns, rows, known, (*dict.fromkeys(said), *remarks))
+    return Table("comparison", number, caption, columns, rows, known, tuple(dict.fromkeys((*said, *remarks))))
 
 
 def ablation(
@@ -239,7 +239,7 @@ def ablation(
     known = beside_paper and any(record.protocol.own_name() in paper.DATASETS for record, _ in runs)
     caption = f"Ablation study on {_titles(runs)}."
     said = [line for record, results in runs for line in _metric_remarks(record.metrics(), results)]
-    return Table("ablation", number, caption, columns, rows, known, (*dict.fromkeys(said), *remarks))
+    return Table("ablation", number, caption, columns, rows, known, tuple(dict.fromkeys((*said, *remarks))))
 
 
 def _joined(

@@ -284,6 +284,7 @@ def test_side_by_side_is_one_table_with_the_columns_of_each_record(workspace: An
     assert row.index("Oulu-CASIA Acc (%)") < row.index("Oulu-CASIA SSIM") < row.index("Large-HFE Acc (%)")
     assert "**Table 2.** Ablation study" in report.text and "**Table 3.**" not in report.text
     fragment = (tmp_path / "table-comparison.tex").read_text()
+    assert "landscape" in (tmp_path / "tables.tex").read_text()
     assert r"\multicolumn{5}{c}{Oulu-CASIA} & \multicolumn{5}{c}{Large-HFE}" in fragment
 
 
