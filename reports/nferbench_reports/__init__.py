@@ -7,19 +7,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nferbench_reports.diagnosis import Diagnosis, Translated, write_diagnosis
+    from nferbench_reports.frames import cells, missing, predictions, scores
+    from nferbench_reports.listing import Listed, list_records
     from nferbench_reports.pushes import Summary
     from nferbench_reports.report import Report, write_report
+    from nferbench_reports.runs import Run, load_runs
 
 _MODULES = {
     "Diagnosis": "diagnosis",
+    "Listed": "listing",
     "Report": "report",
+    "Run": "runs",
     "Summary": "pushes",
     "Translated": "diagnosis",
+    "cells": "frames",
+    "list_records": "listing",
+    "load_runs": "runs",
+    "missing": "frames",
+    "predictions": "frames",
+    "scores": "frames",
     "write_diagnosis": "diagnosis",
     "write_report": "report",
 }
 
-__all__ = ["Diagnosis", "Report", "Summary", "Translated", "write_diagnosis", "write_report"]
+__all__ = [
+    "Diagnosis",
+    "Listed",
+    "Report",
+    "Run",
+    "Summary",
+    "Translated",
+    "cells",
+    "list_records",
+    "load_runs",
+    "missing",
+    "predictions",
+    "scores",
+    "write_diagnosis",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

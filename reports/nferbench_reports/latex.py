@@ -79,9 +79,12 @@ def write_table(table: Table) -> str:
     )
 
 
-def write_document(files: Sequence[str], wide: bool) -> str:
-    """A document that holds the fragments `files`; `wide` turns the page for tables with published values."""
-    return _template("tables.tex.jinja").render(files=files, wide=wide)
+def write_document(files: Sequence[str], wide: bool, title: str = "") -> str:
+    """A document that holds the fragments `files`, below a title if there is one.
+
+    `wide` turns the page, for tables with published values or the columns of several records.
+    """
+    return _template("tables.tex.jinja").render(files=files, wide=wide, title=escape(title))
 
 
 def _character(character: str) -> str:

@@ -32,7 +32,7 @@ def write_table(table: Table) -> str:
     ]
     header = ["", "Method"]
     for column in table.columns:
-        name = f"{column.heading} {column.title}" if table.kind == "ablation" else column.title
+        name = f"{column.heading} {column.title}" if table.kind == "ablation" or table.joined else column.title
         header += [name, "paper (Δ)"] if table.beside_paper else [name]
     if not any(row[0] for row in rows):  # no groups
         header, rows = header[1:], [row[1:] for row in rows]

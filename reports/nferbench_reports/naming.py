@@ -26,5 +26,7 @@ def stem(name: str) -> str:
 
 
 def table_stem(table: Table) -> str:
-    """The name of a table, whatever its number: "ablation", or "comparison-" and its data set."""
-    return "ablation" if table.kind == "ablation" else f"comparison-{stem(table.columns[0].dataset)}"
+    """The name of a table, whatever its number: its kind, and the data set of a comparison on one."""
+    if table.kind == "ablation" or table.joined:
+        return table.kind
+    return f"comparison-{stem(table.columns[0].dataset)}"

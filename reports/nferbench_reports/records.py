@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -15,7 +16,8 @@ from typing import Annotated, Any, Literal, final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nferbench.contract.errors import DataError, UsageError
-from nferbench.contract.printable import one_line
+from nferbench.contract.printable import first_of, one_line
+from nferbench_reports import telling
 
 VERSION = 1  # of the record files that this module reads
 SCORES = ("lpips", "psnr", "ssim", "psnr_paper", "ssim_paper")  # of the stage that every row has
@@ -170,19 +172,31 @@ class Protocol(BaseModel):
     crop: Text = ""  # how faces were found and cropped; empty in records of earlier versions
     place: Text = ""  # stands for where the data set lies; empty where nowhere, and in records of earlier versions
     without_extra: Text = "no extra set"  # why there is none, where there is none; records of earlier versions lack it
+    known_as: Text = ""  # the data set's own name where a report has put more behind it; empty in every file
+
+    def own_name(self) -> str:
+        """The data set's own name, by which the published numbers are found."""
+        return self.known_as or self.dataset
 
     def averaged(self) -> str:
         """How many trainings stand behind each number of recognition, as the end of a sentence; "" for one."""
         return f", recognition averaged over {self.fer_seeds} trainings" if self.fer_seeds > 1 else ""
 
+    def trainings(self) -> str:
+        """How often each recogniser is trained, such as "3 trainings"."""
+        return f"{self.fer_seeds} training{'s' * (self.fer_seeds > 1)}"
+
+    def divided(self) -> str:
+        """How people are divided, such as "5 folds"."""
+        words = {"folds": "fold", "repeats": "random draw", "fixed": "fixed split"}
+        return f"{self.folds} {words[self.division]}{'s' * (self.folds > 1)}"
+
     def summary(self) -> str:
         """The protocol in one line."""
         extra = self.extra_title or self.extra or "none"
         crop = f", crop {self.crop}" if self.crop else ""
-        plural = "s" * (self.folds > 1)
-        divided = {"folds": f"fold{plural}", "repeats": f"random draw{plural}", "fixed": f"fixed split{plural}"}
         return (
-            f"preset {self.preset}, {self.size} px{crop}, {self.folds} {divided[self.division]}, seed {self.seed}, "
+            f"preset {self.preset}, {self.size} px{crop}, {self.divided()}, seed {self.seed}, "
             f"extra set {extra}, FER {self.fer_title}{self.averaged()}"
         )
 
@@ -219,31 +233,80 @@ class Stored:
     record: Record
     file: str
 
+    @property
+    def name(self) -> str:
+        """What the record is chosen by."""
+        return PurePosixPath(self.file).stem
+
 
 @final
 @dataclass(frozen=True)
 class Records:
-    """The records to report, one a dataset, and what has to be said about the others."""
+    """The records to report, and what has to be said about the others."""
 
     chosen: tuple[Stored, ...]
     notes: tuple[str, ...]  # records that are not shown, and how to see them
     problems: tuple[str, ...]  # records and rows that could not be read, one line each
 
 
-def read_records(workspace: Path, order: Sequence[str] = (), preset: str | None = None) -> Records:
-    """Read the records of a workspace, one file a protocol, and choose the newest of each dataset.
+def read_records(
+    workspace: Path, order: Sequence[str] = (), preset: str | None = None, names: Sequence[str] = ()
+) -> Records:
+    """Read the records of a workspace, one file a protocol; choose those of some names, or the newest of each dataset.
 
-    Datasets of one name that lie in different places are different ones, and get a mark behind their names. What cannot
-    be read costs itself alone: a row of a record, or a record.
+    Several of one dataset get a mark behind its name: without `names` those that lie in different places, which are
+    different ones; with them whatever their protocols differ in. What cannot be read costs itself alone: a row of a
+    record, or a record.
 
     Args:
         workspace: the directory that `nferbench run` filled.
-        order: datasets that come first, in this order; the others follow by name.
+        order: datasets that come first, in this order; the others follow by name. Not used with `names`.
         preset: only records of this preset; None takes all.
+        names: exactly these records, in this order: names of their files without ".json", or beginnings of such names
+            that no other record has.
 
     Raises:
-        UsageError: there is no workspace, nothing was run in it, or nothing with this preset.
-        DataError: there are records, and not one of them can be read.
+        UsageError: there is no workspace, nothing was run in it, or nothing with this preset; a name is that of no
+            record or the beginning of several, or of a record of another preset.
+        DataError: there are records, and not one of them, or one that is named, can be read.
+    """
+    readable, problems = read_all(workspace)
+    if names:
+        return _named(names, preset, readable, problems)
+    told = tuple(line for lines in problems.values() for line in lines)
+    if not readable:
+        raise DataError(f"no readable record in workspace '{workspace}'; {'; '.join(told)}")
+    wanted = [stored for stored in readable if preset in (None, stored.record.protocol.preset)]
+    if not wanted:
+        presets = ", ".join(sorted({stored.record.protocol.preset for stored in readable}))
+        raise UsageError(
+            f"no stored results of preset '{preset}'; stored: {presets} ('nferbench run --preset {preset}' makes them)"
+        )
+
+    def rank(which: tuple[str, str]) -> tuple[int, str, str]:
+        return (order.index(which[0]) if which[0] in order else len(order), *which)
+
+    groups: dict[tuple[str, str], list[Stored]] = {}
+    for stored in wanted:
+        groups.setdefault((stored.record.protocol.dataset, stored.record.protocol.place), []).append(stored)
+    chosen: list[Stored] = []
+    notes: list[str] = []
+    for which in sorted(groups, key=rank):
+        newest, *older = sorted(groups[which], key=lambda stored: (stored.record.created, stored.file), reverse=True)
+        chosen.append(newest)
+        notes += [
+            f"{newest.record.protocol.dataset_title}: shown is the newest record ({newest.file}), "
+            f"not {other.file} ({other.record.protocol.summary()}); --record {one_line(other.name)} shows that"
+            for other in older
+        ]
+    return Records(_told_apart(chosen, lambda of_one: list(map(telling.place, of_one))), tuple(notes), told)
+
+
+def read_all(workspace: Path) -> tuple[list[Stored], dict[str, list[str]]]:
+    """All records of a workspace by the names of their files, and by file what of them cannot be read, a line each.
+
+    Raises:
+        UsageError: there is no workspace, or nothing was run in it.
     """
     if not workspace.is_dir():
         raise UsageError(
@@ -257,54 +320,86 @@ def read_records(workspace: Path, order: Sequence[str] = (), preset: str | None 
             "'nferbench run --methods all --dataset synthetic-hfe'"
         )
     readable: list[Stored] = []
-    problems: list[str] = []
+    problems: dict[str, list[str]] = {}
     for path in paths:
         file = path.relative_to(workspace).as_posix()
         try:
             record, unreadable = _read(path)
         except DataError as error:
-            problems.append(one_line(f"{file}: {error}"))
+            problems[file] = [one_line(f"{file}: {error}")]
             continue
         readable.append(Stored(record, file))
-        problems += [one_line(f"{file}: {row}") for row in unreadable]
-    if not readable:
-        raise DataError(f"no readable record in workspace '{workspace}'; {'; '.join(problems)}")
-    wanted = [stored for stored in readable if preset in (None, stored.record.protocol.preset)]
-    if not wanted:
-        presets = ", ".join(sorted({stored.record.protocol.preset for stored in readable}))
-        raise UsageError(
-            f"no stored results of preset '{preset}'; stored: {presets} ('nferbench run --preset {preset}' makes them)"
-        )
-
-    def rank(which: tuple[str, str]) -> tuple[int, str, str]:
-        return (order.index(which[0]) if which[0] in order else len(order), *which)
-
-    places = {(stored.record.protocol.dataset, stored.record.protocol.place) for stored in wanted}
-    of_one_name = Counter(dataset for dataset, _ in places)
-    chosen: list[Stored] = []
-    notes: list[str] = []
-    for dataset, place in sorted(places, key=rank):
-        mine = [
-            stored
-            for stored in wanted
-            if (stored.record.protocol.dataset, stored.record.protocol.place) == (dataset, place)
-        ]
-        newest, *older = sorted(mine, key=lambda stored: (stored.record.created, stored.file), reverse=True)
-        chosen.append(newest if of_one_name[dataset] == 1 else _told_apart(newest))
-        notes += [
-            f"{newest.record.protocol.dataset_title}: shown is the newest record ({newest.file}), "
-            f"not {other.file} ({other.record.protocol.summary()})"
-            for other in older
-        ]
-    return Records(tuple(chosen), tuple(notes), tuple(problems))
+        if unreadable:
+            problems[file] = [one_line(f"{file}: {row}") for row in unreadable]
+    return readable, problems
 
 
-def _told_apart(stored: Stored) -> Stored:
-    """A record of a data set whose name another one has too, with what tells them apart behind its name."""
+def _named(
+    names: Sequence[str],
+    preset: str | None,
+    readable: Sequence[Stored],
+    problems: Mapping[str, Sequence[str]],
+) -> Records:
+    """The records that were asked for by name; what is wrong with others is of no concern."""
+    by_name = {stored.name: stored for stored in readable}
+    there = {**{PurePosixPath(file).stem: file for file in problems}, **{one.name: one.file for one in readable}}
+    chosen: dict[str, Stored] = {}
+    for asked in names:
+        found = [asked] if asked in there else [name for name in sorted(there) if asked and name.startswith(asked)]
+        if len(found) != 1:
+            raise UsageError(
+                (
+                    f"'{one_line(asked)}' is the beginning of several records, {first_of(found)}; say more of its name"
+                    if found
+                    else f"no record '{one_line(asked)}'; there are {first_of(sorted(there))}"
+                )
+                + " (nferbench report --list has all names)"
+            )
+        (name,) = found
+        if name not in by_name:
+            raise DataError("; ".join(problems[there[name]]))
+        stored = by_name[name]
+        if preset not in (None, stored.record.protocol.preset):
+            raise UsageError(
+                f"record {one_line(name)} is of preset {stored.record.protocol.preset}, not {preset}; "
+                "leave --preset out, or choose another --record"
+            )
+        chosen[name] = stored
+    told = (line for stored in chosen.values() for line in problems.get(stored.file, ()))
+    return Records(_told_apart(list(chosen.values()), telling.marks), (), tuple(told))
+
+
+def _told_apart(chosen: Sequence[Stored], marked: Callable[[Sequence[Protocol]], Sequence[str]]) -> tuple[Stored, ...]:
+    """The records, those of one data set with what tells them apart behind its name; no two have one name then."""
+    groups: dict[str, list[Stored]] = {}
+    for stored in chosen:
+        groups.setdefault(stored.record.protocol.dataset, []).append(stored)
+    marks = {
+        stored.file: mark
+        for group in groups.values()
+        if len(group) > 1
+        for stored, mark in zip(group, marked([stored.record.protocol for stored in group]), strict=True)
+    }
+    told = [_with_mark(stored, marks.get(stored.file, "")) for stored in chosen]
+    taken = Counter(stored.record.protocol.dataset for stored in told)
+    return tuple(
+        _with_mark(plain, plain.name) if taken[stored.record.protocol.dataset] > 1 else stored
+        for plain, stored in zip(chosen, told, strict=True)
+    )
+
+
+def _with_mark(stored: Stored, mark: str) -> Stored:
+    """A record with a mark behind the name and the title of its data set."""
+    if not mark:
+        return stored
     protocol = stored.record.protocol
-    mark = protocol.place or "drawn"
-    names = {"dataset": f"{protocol.dataset}-{mark}", "dataset_title": f"{protocol.dataset_title} ({mark})"}
-    return Stored(stored.record.model_copy(update={"protocol": protocol.model_copy(update=names)}), stored.file)
+    short = re.sub(r"[^\w.+]+", "-", mark.casefold()).strip("-")
+    told = {
+        "dataset": f"{protocol.dataset}-{short}",
+        "dataset_title": f"{protocol.dataset_title} ({_line(mark)})",
+        "known_as": protocol.dataset,
+    }
+    return Stored(stored.record.model_copy(update={"protocol": protocol.model_copy(update=told)}), stored.file)
 
 
 def folder_of(workspace: Path, entry: Entry) -> Path:

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from nferbench.contract.errors import UsageError
-from nferbench.contract.printable import cell
+from nferbench.contract.errors import DataError, UsageError
+from nferbench.contract.printable import cell, first_of, one_line
 from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports.folder import FILE, Held, Manifest, aside, lost, put, read_manifest
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
 from nferbench_reports.pushes import panels_of
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
-from nferbench_reports.results import load_results
-from nferbench_reports.runs import Asked, Run
+from nferbench_reports.results import Results
+from nferbench_reports.runs import Asked, Run, load_run
 from nferbench_reports.section import Section, Sheet
 from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
-from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
+from nferbench_reports.tables import Convention, Table, ablation, comparison, joined_comparison, long_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +45,31 @@ class Report:
     paths: tuple[Path, ...]
     text: str  # the content of report.md
     problems: tuple[str, ...]  # one line each: records that could not be read
+    title: str
+    left: tuple[Path, ...]  # files of an earlier report that were changed since, and are no part of this one
+
+
+@final
+@dataclass(frozen=True)
+class _Drawn:
+    """A picture of a record, or why there is none."""
+
+    record: str  # its name
+    kind: str
+    file: str  # empty where there is none
+    text: str  # of the report
 
 
 def write_report(
-    workspace: Path, out: Path, convention: str | None = None, paper: bool = False, preset: str | None = None
+    workspace: Path,
+    out: Path,
+    convention: str | None = None,
+    paper: bool = False,
+    preset: str | None = None,
+    records: Sequence[str] = (),
+    title: str | None = None,
+    side_by_side: bool = False,
+    replace: bool = False,
 ) -> Report:
     """Write the report of a workspace.
 
@@ -55,7 +77,8 @@ def write_report(
     grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
     pushes-<dataset>.png where guided methods stored how hard they push, headroom.csv where there are an oracle and the
     row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies. A dataset whose
-    name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
+    name is not of small letters, digits and ".+-" has eight digits of its hash in these names. report.json says what
+    all this is made of; what an earlier report left beside it and this one does not write goes.
 
     Args:
         workspace: where the results are stored.
@@ -64,59 +87,116 @@ def write_report(
             "standard".
         paper: put the published values and the differences from them beside ours.
         preset: only results of this preset; None takes the newest of each dataset.
+        records: exactly these records, by name, also several of one dataset; () takes the newest of each dataset.
+        title: of the report; None means "Results".
+        side_by_side: one table of all comparisons, with the columns of each record, in the place of one a record.
+        replace: also where the report that is in `out` shows more than this one.
 
     Raises:
-        UsageError: nothing to report, an unknown convention, or a directory that cannot be written.
-        DataError: no record of the workspace can be read.
+        UsageError: nothing to report, an unknown convention or record, an empty title, a directory that cannot be
+            written, or one with a report that shows more.
+        DataError: no record of the workspace can be read, or none that is named; what the report in `out` shows is
+            not known.
     """
-    asked = Asked(_convention(convention, paper), paper)
+    asked = Asked(_convention(convention, paper), paper, title=_title(title))
     chosen = asked.convention
-    records = read_records(workspace, DATASETS, preset)
-    reported = [_run(workspace, stored) for stored in records.chosen]
+    before = _manifest(out, replace)
+    found = read_records(workspace, DATASETS, preset, records)
+    reported = [load_run(workspace, stored) for stored in found.chosen]
     runs = [(run.record, run.results) for run in reported]
-    compared = [run for run in runs if any("comparison" in one.row.tables for one in run[1])]
-    tables = [
-        comparison(record, results, number, chosen, paper, left_out(workspace, record))
-        for number, (record, results) in enumerate(compared, start=1)
-    ]
+    tables = _comparisons(workspace, runs, chosen, paper, side_by_side)
     taken_apart = [record for record, results in runs if any("ablation" in one.row.tables for one in results)]
     remarks = [line for record in taken_apart for line in left_out(workspace, record)]
     parts = ablation(runs, len(tables) + 1, paper, remarks)
     tables += [parts] if parts else []
     tested = [one for run in reported for one in significance.compare(run.record, run.tabled(), chosen)]
     recovered = [one for run in reported for one in headroom.recovered(run.record, run.tabled())]
-    studies = {record.protocol.dataset: read_studies(record, results, chosen) for record, results in runs}
+    studies = {run.name: read_studies(run.record, run.results, chosen) for run in reported}
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        pictures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
-        pictures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
-        pictures += [drawn for record, _ in runs for drawn in _curves(record, studies[record.protocol.dataset], out)]
-        text = _text(workspace, records, tables, tested, recovered, [below for _, below in pictures], paper)
-        fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
-        files = {
-            "report.md": text,
-            "tables.tex": latex.write_document(list(fragments), wide=paper),
-            **fragments,
-            "tables.csv": _csv(long_frame(tables)),
-            "significance.csv": _csv(significance.frame(tested)),
-        }
-        if recovered:
-            files["headroom.csv"] = _csv(headroom.frame(recovered))
-        else:
-            (out / "headroom.csv").unlink(missing_ok=True)  # never older shares beside newer tables
-        if found := [each for each in studies.values() if each]:
-            files["studies.csv"] = _csv(studies_frame(found))
-        else:
-            (out / "studies.csv").unlink(missing_ok=True)  # nor older curves
-        sections = [section for make in SECTIONS if (section := make(reported, asked))]
-        sheets = [part for section in sections for part in section.parts if isinstance(part, Sheet)]
-        files |= {f"{sheet.name}.csv": _csv(sheet.frame) for sheet in sheets}
-        for name, content in files.items():
-            (out / name).write_text(content, encoding="utf-8")
+        with aside(out) as made:
+            drawn = [one for stored in found.chosen for one in _grids(workspace, stored, made)]
+            drawn += [one for stored in found.chosen for one in _pushes(workspace, stored, made)]
+            drawn += [one for stored in found.chosen for one in _curves(stored, studies[stored.name], made)]
+            held = {
+                run.name: Held(
+                    dataset=run.record.protocol.dataset,
+                    rows=run.counted(),
+                    pictures=tuple(one.kind for one in drawn if one.record == run.name and one.file),
+                )
+                for run in reported
+            }
+            reasons = {run.name: run.reasons() for run in reported}
+            if before and not replace and (gone := lost(before, held, reasons)):
+                unreadable = f"; not readable: {found.problems[0]}" if found.problems else ""
+                raise UsageError(
+                    f"the report in '{out}' shows more than this one would: {first_of(gone)}{unreadable}; "
+                    "choose another folder (--out), what is shown (--record), or --replace it"
+                )
+            text = _text(workspace, found, tables, tested, recovered, [one.text for one in drawn], asked)
+            wide = paper or any(table.joined for table in tables if table.kind == "comparison")
+            fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
+            files = {
+                "report.md": text,
+                "tables.tex": latex.write_document(list(fragments), wide, asked.title if title else ""),
+                **fragments,
+                "tables.csv": _csv(long_frame(tables)),
+                "significance.csv": _csv(significance.frame(tested)),
+            }
+            if recovered:
+                files["headroom.csv"] = _csv(headroom.frame(recovered))
+            if curves := [each for each in studies.values() if each]:
+                files["studies.csv"] = _csv(studies_frame(curves))
+            sections = [section for make in SECTIONS if (section := make(reported, asked))]
+            sheets = [part for section in sections for part in section.parts if isinstance(part, Sheet)]
+            files |= {f"{sheet.name}.csv": _csv(sheet.frame) for sheet in sheets}
+            for name, content in files.items():
+                (made / name).write_text(content, encoding="utf-8")
+            left = put(made, out, before, held, _of_earlier_versions(found.chosen))
     except OSError as error:
         raise UsageError(f"the report cannot be written to '{out}' ({error.strerror}); choose another: --out") from None
-    drawn = [path for path, _ in pictures if path is not None]
-    return Report((*(out / name for name in files), *drawn), text, records.problems)
+    names = [*files, *(one.file for one in drawn if one.file), FILE]
+    return Report(tuple(out / name for name in names), text, found.problems, asked.title, tuple(out / n for n in left))
+
+
+def _title(title: str | None) -> str:
+    if title is None:
+        return Asked.title
+    if not (cleaned := one_line(" ".join(title.split()))):
+        raise UsageError("the title of a report is empty; give it a word, or leave --title out")
+    return cleaned
+
+
+def _manifest(out: Path, replace: bool) -> Manifest | None:
+    try:
+        return read_manifest(out)
+    except DataError:
+        if replace:
+            return None
+        raise
+
+
+def _comparisons(
+    workspace: Path,
+    runs: Sequence[tuple[Record, Sequence[Results]]],
+    convention: Convention,
+    paper: bool,
+    joined: bool,
+) -> list[Table]:
+    compared = [run for run in runs if any("comparison" in one.row.tables for one in run[1])]
+    if joined and len(compared) > 1:
+        remarks = [line for record, _ in compared for line in left_out(workspace, record)]
+        return [joined_comparison(compared, 1, convention, paper, remarks)]
+    return [
+        comparison(record, results, number, convention, paper, left_out(workspace, record))
+        for number, (record, results) in enumerate(compared, start=1)
+    ]
+
+
+def _of_earlier_versions(records: Sequence[Stored]) -> list[str]:
+    """What reports that left no manifest may have left beside it: never an older picture beside newer tables."""
+    kinds = ("grid-{}.png", "grid-{}-ablation.png", "pushes-{}.png", "study-{}.png")
+    pictures = [kind.format(stem(stored.record.protocol.dataset)) for stored in records for kind in kinds]
+    return ["headroom.csv", "studies.csv", *pictures]
 
 
 def _convention(convention: str | None, paper: bool) -> Convention:
@@ -129,12 +209,6 @@ def _convention(convention: str | None, paper: bool) -> Convention:
     raise UsageError(f"unknown convention '{convention}'; known: standard, paper")
 
 
-def _run(workspace: Path, stored: Stored) -> Run:
-    record = stored.record
-    results = [load_results(workspace, row, record.protocol.classes, record.metrics()) for row in record.rows]
-    return Run(workspace, stored.file, record, tuple(results))
-
-
 def _text(
     workspace: Path,
     records: Records,
@@ -142,10 +216,11 @@ def _text(
     tested: Sequence[significance.Comparison],
     recovered: Sequence[headroom.Recovery],
     figures: Sequence[str],
-    paper: bool,
+    asked: Asked,
 ) -> str:
     titles = {stored.record.protocol.dataset: stored.record.protocol.dataset_title for stored in records.chosen}
-    parts = ["# Results\n", _protocols(workspace, records, paper), *(markdown.write_table(table) for table in tables)]
+    parts = [f"# {markdown.escape(asked.title)}\n", _protocols(workspace, records, asked.paper)]
+    parts += [markdown.write_table(table) for table in tables]
     averaged = "".join(
         f" {markdown.escape(stored.record.protocol.dataset_title)}{stored.record.protocol.averaged()}."
         for stored in records.chosen
@@ -181,7 +256,7 @@ def _protocols(workspace: Path, records: Records, paper: bool) -> str:
             f"({stored.file}: {record.command})"
         )
         lines += left_out(workspace, record)
-        if paper and protocol.dataset in DATASETS and protocol.preset != "paper":
+        if paper and protocol.own_name() in DATASETS and protocol.preset != "paper":
             lines.append(
                 f"{protocol.dataset_title}: the published values are of full training at 256 px; "
                 f"differences from preset {protocol.preset} are not a matter of the methods alone"
@@ -191,53 +266,54 @@ def _protocols(workspace: Path, records: Records, paper: bool) -> str:
     return "".join(f"- {markdown.escape(line)}\n" for line in lines)
 
 
-def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The picture grids of a record, and what stands in the text for each."""
+def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[_Drawn]:
+    """The picture grids of a record."""
     protocol = stored.record.protocol
     title = markdown.escape(protocol.dataset_title)
     kinds: tuple[TableName, ...] = ("comparison", "ablation")
     for kind in kinds:
         if kind == "ablation" and not any(kind in row.tables for row in stored.record.rows):
             continue
-        path = out / f"grid-{stem(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
-        if reason := grid.write_grid(workspace, stored.record, path, kind):
-            path.unlink(missing_ok=True)  # never an older picture beside newer tables
-            yield None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
+        file = f"grid-{stem(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
+        if reason := grid.write_grid(workspace, stored.record, out / file, kind):
+            yield _Drawn(stored.name, kind, "", f"No picture grid of {title}: {markdown.escape(reason)}.\n")
         else:
             what = "Ablation rows" if kind == "ablation" else "Translations"
             alt = markdown.inside_brackets(protocol.dataset_title)
-            yield path, f"![{what} on test faces of {alt}]({path.name})\n\n{grid.RULE}\n"
+            text = f"![{what} on test faces of {alt}]({file})\n\n{grid.RULE}\n"
+            yield _Drawn(stored.name, kind, file, text)
 
 
-def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The figure of pushes of a record that has any, and what stands in the text for it."""
+def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[_Drawn]:
+    """The figure of pushes of a record that has any."""
     protocol = stored.record.protocol
-    path = out / f"pushes-{stem(protocol.dataset)}.png"
-    path.unlink(missing_ok=True)  # never an older figure beside newer tables
     panels, faults = panels_of(workspace, stored.record)
     text = "".join(f"- Pushes not drawn: {markdown.escape(fault)}.\n" for fault in faults)
+    file = f"pushes-{stem(protocol.dataset)}.png" if panels else ""
     if panels:
-        pushes_figure.draw_pushes(panels, path)
+        pushes_figure.draw_pushes(panels, out / file)
         alt = markdown.inside_brackets(protocol.dataset_title)
-        text = f"![Pushes of guided methods on {alt}]({path.name})\n\n{pushes_figure.RULE}\n\n{text}"
+        text = f"![Pushes of guided methods on {alt}]({file})\n\n{pushes_figure.RULE}\n\n{text}"
     if text:
-        yield path if panels else None, text
+        yield _Drawn(stored.name, "pushes", file, text)
 
 
-def _curves(record: Record, studies: Studies | None, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The figure of the studies of a record, and what stands in the text for it."""
-    path = out / f"study-{stem(record.protocol.dataset)}.png"
-    path.unlink(missing_ok=True)
+def _curves(stored: Stored, studies: Studies | None, out: Path) -> Iterator[_Drawn]:
+    """The figure of the studies of a record."""
+    protocol = stored.record.protocol
     if studies is None:
         return
     lines = "".join(f"- {markdown.escape(line)}\n" for study in studies.studies for line in told(study))
     if not studies.measured():
-        title = markdown.escape(record.protocol.dataset_title)
-        yield None, f"No figure of the studies on {title}: no row of them is finished.\n\n{lines}"
+        title = markdown.escape(protocol.dataset_title)
+        text = f"No figure of the studies on {title}: no row of them is finished.\n\n{lines}"
+        yield _Drawn(stored.name, "studies", "", text)
         return
-    study_figure.draw(studies, path)
-    alt = markdown.inside_brackets(record.protocol.dataset_title)
-    yield path, f"![Studies on {alt}]({path.name})\n\n{markdown.escape(caption(studies))}\n\n{lines}"
+    file = f"study-{stem(protocol.dataset)}.png"
+    study_figure.draw(studies, out / file)
+    alt = markdown.inside_brackets(protocol.dataset_title)
+    text = f"![Studies on {alt}]({file})\n\n{markdown.escape(caption(studies))}\n\n{lines}"
+    yield _Drawn(stored.name, "studies", file, text)
 
 
 def _csv(frame: pd.DataFrame) -> str:

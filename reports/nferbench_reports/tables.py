@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal, final
 
@@ -21,6 +21,11 @@ from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results
 Kind = Literal["comparison", "ablation"]
 Convention = Literal["standard", "paper"]
 Measure = Callable[[pd.DataFrame], float]
+
+_OTHER_CONVENTION = (
+    "The published PSNR and SSIM follow the other convention and are left out; "
+    f"--convention {paper.CONVENTION} shows them."
+)
 
 LONG_COLUMNS = ("table", "dataset", "group", "method", "metric", "convention", "pooled", "mean", "std", "folds")
 
@@ -90,6 +95,11 @@ class Table:
     beside_paper: bool = False  # published values and differences are shown
     remarks: tuple[str, ...] = field(default=())  # sentences below the table, before its footnotes
 
+    @property
+    def joined(self) -> bool:
+        """Whether it has the columns of several records."""
+        return len({column.dataset for column in self.columns}) > 1
+
     def footnotes(self) -> dict[str, str]:
         """The mark of each footnote by its text, in the order of first appearance."""
         texts: dict[str, None] = {}
@@ -142,14 +152,11 @@ def comparison(
         for result in _printed_order("comparison", [one for one in results if "comparison" in one.row.tables])
     ]
     said = [_convention_remark(convention), *_metric_remarks(record.metrics(), results)]
-    known = protocol.dataset in paper.DATASETS
+    known = protocol.own_name() in paper.DATASETS
     if beside_paper and not known:
         said.append("The paper has no numbers on this data set.")
     elif beside_paper and convention != paper.CONVENTION:
-        said.append(
-            "The published PSNR and SSIM follow the other convention and are left out; "
-            f"--convention {paper.CONVENTION} shows them."
-        )
+        said.append(_OTHER_CONVENTION)
     caption = f"The compared methods on {protocol.dataset_title}{protocol.averaged()}."
     return Table("comparison", number, caption, columns, tuple(rows), beside_paper and known, (*said, *remarks))
 
@@ -177,6 +184,41 @@ def cells(record: Record, results: Results, columns: Sequence[Column]) -> tuple[
     return tuple(_cell("comparison", record, results, column, False) for column in columns)
 
 
+def joined_comparison(
+    runs: Sequence[tuple[Record, Sequence[Results]]],
+    number: int,
+    convention: Convention,
+    beside_paper: bool,
+    remarks: Sequence[str] = (),
+) -> Table:
+    """Tables 1 and 2 in one: all methods, the columns of each record beside those of the others.
+
+    Args:
+        runs: records with a row of the comparison at least, each with what its rows measured.
+        number: of the table.
+        convention: of PSNR and SSIM.
+        beside_paper: put the published values beside ours.
+        remarks: come below its own.
+    """
+    runs = [(record, [one for one in results if "comparison" in one.row.tables]) for record, results in runs]
+    wide = [
+        [replace(column, heading=record.protocol.dataset_title) for column in columns]
+        for record, _ in runs
+        for columns in [comparison_columns(record.protocol, convention, record.metrics())]
+    ]
+    columns, rows = _joined("comparison", runs, wide, beside_paper)
+    said = [_convention_remark(convention)]
+    said += [line for record, results in runs for line in _metric_remarks(record.metrics(), results)]
+    strange = [record.protocol.dataset_title for record, _ in runs if record.protocol.own_name() not in paper.DATASETS]
+    if beside_paper and strange:
+        said.append(f"The paper has no numbers on {' and '.join(strange)}.")
+    if beside_paper and len(strange) < len(runs) and convention != paper.CONVENTION:
+        said.append(_OTHER_CONVENTION)
+    known = beside_paper and len(strange) < len(runs)
+    caption = f"The compared methods on {_titles(runs)}."
+    return Table("comparison", number, caption, columns, rows, known, tuple(dict.fromkeys((*said, *remarks))))
+
+
 def ablation(
     runs: Sequence[tuple[Record, Sequence[Results]]], number: int, beside_paper: bool, remarks: Sequence[str] = ()
 ) -> Table | None:
@@ -188,34 +230,65 @@ def ablation(
     runs = [(record, results) for record, results in runs if results]
     if not runs:
         return None
+    wide = [
+        [*_recognition_columns(*where), *(_column(*where, metric) for metric in record.metrics())]
+        for record, _ in runs
+        for where in [(record.protocol.dataset, record.protocol.dataset_title)]
+    ]
+    columns, rows = _joined("ablation", runs, wide, beside_paper)
+    known = beside_paper and any(record.protocol.own_name() in paper.DATASETS for record, _ in runs)
+    caption = f"Ablation study on {_titles(runs)}."
+    said = [line for record, results in runs for line in _metric_remarks(record.metrics(), results)]
+    return Table("ablation", number, caption, columns, rows, known, tuple(dict.fromkeys((*said, *remarks))))
+
+
+def _joined(
+    kind: Kind,
+    runs: Sequence[tuple[Record, Sequence[Results]]],
+    wide: Sequence[Sequence[Column]],
+    beside_paper: bool,
+) -> tuple[tuple[Column, ...], tuple[TableRow, ...]]:
+    """The columns of all records beside each other, and the rows of all, those of one name in one."""
     first: dict[str, Results] = {one.row.name: one for _, results in reversed(runs) for one in results}
-    columns: list[Column] = []
     cells: dict[str, list[Cell | None]] = {name: [] for name in first}
-    for record, results in runs:
+    for (record, results), columns in zip(runs, wide, strict=True):
         mine = {one.row.name: one for one in results}
-        where = (record.protocol.dataset, record.protocol.dataset_title)
-        for column in (*_recognition_columns(*where), *(_column(*where, metric) for metric in record.metrics())):
-            columns.append(column)
+        where = "by this protocol" if record.protocol.known_as else "on this data set"
+        for column in columns:
             for name in first:
-                known = name in mine
                 cells[name].append(
-                    _cell("ablation", record, mine[name], column, beside_paper)
-                    if known
-                    else Cell(note="not run on this data set")
+                    _cell(kind, record, mine[name], column, beside_paper)
+                    if name in mine
+                    else Cell(note=f"not run {where}")
                 )
     rows = [
-        _row(one.row, paper.ablation_title(one.row.name, one.row.title), cells[one.row.name])
-        for one in _printed_order("ablation", list(first.values()))
+        _row(
+            one.row.model_copy(update={"stamps": _stamps(one.row.name, runs)}),
+            paper.ablation_title(one.row.name, one.row.title) if kind == "ablation" else one.row.title,
+            cells[one.row.name],
+        )
+        for one in _printed_order(kind, list(first.values()))
     ]
+    return tuple(column for columns in wide for column in columns), tuple(rows)
+
+
+def _stamps(name: str, runs: Sequence[tuple[Record, Sequence[Results]]]) -> tuple[str, ...]:
+    """What must be known of the rows of one name; with its record where that is not so of all of them."""
+    mine = [(record, one.row.stamps) for record, results in runs for one in results if one.row.name == name]
+    return tuple(
+        dict.fromkeys(
+            stamp if all(stamp in others for _, others in mine) else f"{record.protocol.dataset_title}: {stamp}"
+            for record, stamps in mine
+            for stamp in stamps
+        )
+    )
+
+
+def _titles(runs: Sequence[tuple[Record, Sequence[Results]]]) -> str:
     averaged = [record.protocol.averaged() for record, _ in runs]
     if len(set(averaged)) == 1:
-        titles = " and ".join(record.protocol.dataset_title for record, _ in runs) + averaged[0]
-    else:
-        titles = "; and ".join(record.protocol.dataset_title + record.protocol.averaged() for record, _ in runs)
-    known = beside_paper and any(record.protocol.dataset in paper.DATASETS for record, _ in runs)
-    caption = f"Ablation study on {titles}."
-    said = [line for record, results in runs for line in _metric_remarks(record.metrics(), results)]
-    return Table("ablation", number, caption, tuple(columns), tuple(rows), known, (*dict.fromkeys(said), *remarks))
+        return " and ".join(record.protocol.dataset_title for record, _ in runs) + averaged[0]
+    return "; and ".join(record.protocol.dataset_title + record.protocol.averaged() for record, _ in runs)
 
 
 def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
@@ -293,7 +366,7 @@ def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_p
         return None
     published = None
     if beside_paper and column.convention in ("", paper.CONVENTION):
-        published = paper.published_value(kind, record.protocol.dataset, results.row.name, column.metric)
+        published = paper.published_value(kind, record.protocol.own_name(), results.row.name, column.metric)
     found = {fold: outcome for fold, outcome in sorted(outcomes.items()) if not isinstance(outcome, Missing)}
     note = _note(outcomes, record.protocol.folds)
     if not found:

@@ -144,5 +144,5 @@ def test_the_report_has_the_table_where_there_is_an_oracle_and_no_older_one_else
     assert "**Headroom.**" in report.text and "9,999 draws" in report.text and "| *oracle* |" in report.text
     assert tuple(frame([]).columns) == COLUMNS
     workspace.record([row(workspace, "m2", "gan", "aa aa", "ab")], folds=1)
-    without = write_report(workspace.root, tmp_path / "out")
+    without = write_report(workspace.root, tmp_path / "out", replace=True)
     assert "Headroom" not in without.text and not file.exists() and file not in without.paths

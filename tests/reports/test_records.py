@@ -73,6 +73,99 @@ def test_two_datasets_of_one_name_are_both_shown_and_told_apart(workspace: Any) 
     assert len(found.notes) == 1 and "records/older.json" in found.notes[0]
 
 
+def test_records_are_chosen_by_name_or_beginning_in_the_order_that_was_asked(workspace: Any) -> None:
+    for name, preset in (("tiny-quick-aa", "quick"), ("tiny-quick-ab", "brief"), ("tiny", "study")):
+        workspace.record([], name, preset=preset)
+    found = read_records(workspace.root, names=("tiny-quick-ab", "tiny", "tiny-quick-ab"))
+    assert [stored.name for stored in found.chosen] == ["tiny-quick-ab", "tiny"] and found.notes == ()
+    workspace.record([], "other-quick-aa", dataset="other")
+    (one,) = read_records(workspace.root, names=["other"]).chosen
+    assert one.file == "records/other-quick-aa.json"
+
+
+@pytest.mark.parametrize(
+    ("names", "preset", "message"),
+    [
+        (["tiny-q"], None, r"'tiny-q' is the beginning of several records, tiny-quick-aa, tiny-quick-ab; .*--list"),
+        (["absent"], None, r"no record 'absent'; there are tiny-quick-aa, tiny-quick-ab .*--list"),
+        ([""], None, r"no record ''"),
+        (["../records/tiny"], None, "no record"),
+        (["tiny-quick-aa"], "brief", "record tiny-quick-aa is of preset quick, not brief; leave --preset out"),
+    ],
+)
+def test_a_name_that_chooses_no_record_is_refused_in_one_line(
+    workspace: Any, names: list[str], preset: str | None, message: str
+) -> None:
+    for name in ("tiny-quick-aa", "tiny-quick-ab"):
+        workspace.record([], name)
+    with pytest.raises(UsageError, match=message) as caught:
+        read_records(workspace.root, preset=preset, names=names)
+    assert "\n" not in str(caught.value)
+
+
+def test_of_records_that_cannot_be_read_only_those_that_are_named_matter(workspace: Any) -> None:
+    workspace.record([workspace.row("m", "gan"), workspace.row("odd", "classical")], "half")
+    workspace.record([], "good")
+    (workspace.root / "records" / "bad.json").write_text("{")
+    assert read_records(workspace.root, names=["good"]).problems == ()
+    (problem,) = read_records(workspace.root, names=["good", "half"]).problems
+    assert problem.startswith("records/half.json: a row is left out")
+    with pytest.raises(DataError, match=r"records/bad\.json: not readable as JSON"):
+        read_records(workspace.root, names=["bad"])
+
+
+def labels(workspace: Any, *protocols: dict[str, Any]) -> list[tuple[str, str]]:
+    names = [f"record-{i}" for i in range(len(protocols))]
+    for name, protocol in zip(names, protocols, strict=True):
+        workspace.record([], name, **protocol)
+    found = [stored.record.protocol for stored in read_records(workspace.root, names=names).chosen]
+    assert all(protocol.own_name() == "tiny" for protocol in found)
+    return [(protocol.dataset, protocol.dataset_title) for protocol in found]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "marks"),
+    [
+        ({"preset": "brief"}, {}, ["brief", "quick"]),
+        ({"preset": "brief", "fer_title": "Small CNN"}, {}, ["brief, Small CNN", "quick, ResNet-18"]),
+        ({"crop": "eyes"}, {"crop": "box68, found by X"}, ["crop eyes", "crop box68, found by X"]),
+        ({"crop": "eyes"}, {}, ["crop eyes", "crop not known"]),
+        ({"extra": None, "extra_title": None}, {}, ["no extra set", "extra set More"]),
+        ({"fer_seeds": 3}, {}, ["3 trainings", "1 training"]),
+        ({"folds": 5, "size": 64}, {}, ["64 px, 5 folds", "8 px, 2 folds"]),
+        ({"division": "repeats"}, {}, ["2 random draws", "2 folds"]),
+        ({"seed": 1, "splits": "99"}, {}, ["seed 1", "seed 0"]),
+        ({"place": "11111111"}, {"place": "22222222"}, ["11111111", "22222222"]),
+        ({"place": "11111111"}, {"preset": "brief"}, ["quick, 11111111", "brief, drawn"]),
+        ({"subjects": 9, "splits": "99"}, {}, ["9 subjects, splits 99", "4 subjects, splits 0123abcd"]),
+        ({}, {}, ["record-0", "record-1"]),
+        ({"fer": "a"}, {"fer": "b"}, ["record-0", "record-1"]),  # of one title
+        ({"preset": "Quick"}, {}, ["record-0", "record-1"]),  # one name on a disk that knows no case
+    ],
+)
+def test_records_of_one_data_set_are_told_apart_by_what_differs_in_their_protocols(
+    workspace: Any, one: dict[str, Any], other: dict[str, Any], marks: list[str]
+) -> None:
+    found = labels(workspace, one, other)
+    assert [title for _, title in found] == [f"Tiny ({mark})" for mark in marks]
+    assert [name for name, _ in found] == [
+        f"tiny-{mark.casefold().replace(', ', '-').replace(' ', '-')}" for mark in marks
+    ]
+
+
+def test_what_one_of_three_differs_in_is_said_of_all(workspace: Any) -> None:
+    found = labels(workspace, {}, {"preset": "brief"}, {"preset": "brief", "size": 64})
+    assert [title for _, title in found] == ["Tiny (quick, 8 px)", "Tiny (brief, 8 px)", "Tiny (brief, 64 px)"]
+
+
+def test_no_mark_makes_the_name_of_another_data_set(workspace: Any) -> None:
+    workspace.record([], "a", preset="brief")
+    workspace.record([], "b")
+    workspace.record([], "c", dataset="tiny-brief", dataset_title="Another")
+    found = [stored.record.protocol.dataset for stored in read_records(workspace.root, names=["a", "b", "c"]).chosen]
+    assert found == ["tiny-a", "tiny-quick", "tiny-brief-c"]
+
+
 def test_times_with_and_without_a_zone_can_be_compared(workspace: Any) -> None:
     workspace.record([], "naive", created="2025-01-02T12:00:00")
     workspace.record([], "aware", created="2025-01-02T12:30:00+01:00")  # 11:30 UTC

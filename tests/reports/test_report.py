@@ -54,6 +54,7 @@ def test_every_path_of_the_report_was_written_and_nothing_else(workspace: Any, t
         "table-ablation.tex",
         "tables.csv",
         "significance.csv",
+        "report.json",
     }
     assert set(report.paths) == set((tmp_path / "new" / "out").iterdir())
     assert (tmp_path / "new" / "out" / "report.md").read_text(encoding="utf-8") == report.text
@@ -166,7 +167,7 @@ def test_every_table_and_picture_has_a_file_of_its_own(workspace: Any, tmp_path:
         workspace.record([row], f"record-{number}", dataset=name, dataset_title=f"Set {number}")
     report = write_report(workspace.root, tmp_path / "all")
     names = [path.name for path in report.paths]
-    assert len({name.casefold() for name in names}) == len(names) == 5 + len(SETS)
+    assert len({name.casefold() for name in names}) == len(names) == 6 + len(SETS)
     fragments = sorted(name for name in names if name.startswith("table-comparison-"))
     texts = [(tmp_path / "all" / name).read_text() for name in fragments]
     document = (tmp_path / "all" / "tables.tex").read_text()
@@ -253,3 +254,50 @@ def test_counts_of_earlier_versions_and_of_none_are_those_that_were_listed(works
     faces = workspace.stage("faces", {}, faces=12, pairs=6, subjects=4, dropped=7)
     workspace.record([recognised(workspace, "b", "none", "none")], faces=faces)
     assert "left out" not in write_report(workspace.root, tmp_path / "b").text
+
+
+def test_several_records_of_one_data_set_have_tables_files_and_lines_of_their_own(
+    workspace: Any, tmp_path: Path
+) -> None:
+    for name, preset in (("one", "quick"), ("two", "brief")):
+        rows = [
+            recognised(workspace, name, "none", "none"),
+            recognised(workspace, name, "m", "gan", tables=["comparison", "ablation"]),
+        ]
+        workspace.record(rows, name, preset=preset)
+    report = write_report(workspace.root, tmp_path, records=["one", "two"])
+    assert "The compared methods on Tiny (quick)." in report.text and "on Tiny (brief)." in report.text
+    assert "Ablation study on Tiny (quick) and Tiny (brief)." in report.text
+    assert {f"table-comparison-tiny-{preset}.tex" for preset in ("quick", "brief")} <= {p.name for p in report.paths}
+    for name in ("tables.csv", "significance.csv"):
+        lines = list(csv.DictReader((tmp_path / name).read_text().splitlines()))
+        assert {line["dataset"] for line in lines} == {"tiny-quick", "tiny-brief"}
+    assert "not shown" not in report.text and "shown is the newest" not in report.text
+
+
+def test_side_by_side_is_one_table_with_the_columns_of_each_record(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    report = write_report(workspace.root, tmp_path, side_by_side=True)
+    names = {path.name for path in report.paths}
+    assert "table-comparison.tex" in names and not any(name.startswith("table-comparison-") for name in names)
+    (row,) = [line for line in report.text.splitlines() if "| Method" in line and "Large-HFE LPIPS" in line]
+    assert row.index("Oulu-CASIA Acc (%)") < row.index("Oulu-CASIA SSIM") < row.index("Large-HFE Acc (%)")
+    assert "**Table 2.** Ablation study" in report.text and "**Table 3.**" not in report.text
+    fragment = (tmp_path / "table-comparison.tex").read_text()
+    assert "landscape" in (tmp_path / "tables.tex").read_text()
+    assert r"\multicolumn{5}{c}{Oulu-CASIA} & \multicolumn{5}{c}{Large-HFE}" in fragment
+
+
+def test_a_title_stands_above_all_as_the_text_that_it_is(workspace: Any, tmp_path: Path) -> None:
+    both(workspace)
+    title = "A & B_c, <b>50 %</b>\n\x1b[31m [x](y)"
+    report = write_report(workspace.root, tmp_path / "titled", title=title)
+    assert report.title == r"A & B_c, <b>50 %</b> \x1b[31m [x](y)"
+    assert report.text.splitlines()[0] == r"# A & B_c, \<b>50 %\</b> \\x1b[31m [x\](y)"
+    document = (tmp_path / "titled" / "tables.tex").read_text()
+    assert r"\section*{A \& B\_c, \textless{}b\textgreater{}50 \%" in document and "\x1b" not in document
+    plain = write_report(workspace.root, tmp_path / "plain")
+    assert plain.title == "Results" and plain.text.startswith("# Results\n")
+    assert "section" not in (tmp_path / "plain" / "tables.tex").read_text()
+    with pytest.raises(UsageError, match="title of a report is empty"):
+        write_report(workspace.root, tmp_path / "none", title=" \n")

@@ -9,7 +9,17 @@ import pytest
 
 from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
-from nferbench_reports.tables import LONG_COLUMNS, Cell, Convention, Table, ablation, blocks, comparison, long_frame
+from nferbench_reports.tables import (
+    LONG_COLUMNS,
+    Cell,
+    Convention,
+    Table,
+    ablation,
+    blocks,
+    comparison,
+    joined_comparison,
+    long_frame,
+)
 
 # Fold 0: 3 of 4 right; fold 1: 1 of 2. Pooled: anger 2 of 3, fear 1 of 2, happiness 1 of 1.
 FOLDS = (("aabb", "aa ff hh af"), ("cc", "aa fh"))
@@ -368,3 +378,46 @@ def test_images_by_others_come_last_and_say_why_they_have_no_accuracy(workspace:
     ]
     assert "nferbench score --pred-extra" in cell(table, "mine", "accuracy").note
     assert cell(table, "mine", "psnr").pooled == 10
+
+
+def side_by_side(workspace: Any, paper: bool = False) -> Table:
+    chosen = [stored.record for stored in read_records(workspace.root, names=["one", "two"]).chosen]
+    runs = [
+        (record, [load_results(workspace.root, row, record.protocol.classes) for row in record.rows])
+        for record in chosen
+    ]
+    return joined_comparison(runs, 1, "paper" if paper else "standard", paper)
+
+
+def test_records_stand_side_by_side_with_the_rows_joined_by_name(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m"), recognised(workspace, "n")], "one", fer_title="A")
+    workspace.record(
+        [recognised(workspace, "k", folds=FOLDS[::-1]) | {"name": "m"}], "two", fer_title="B", preset="brief"
+    )
+    table = side_by_side(workspace)
+    headings = list(dict.fromkeys(column.heading for column in table.columns))
+    assert headings == ["Tiny (quick, A)", "Tiny (brief, B)"] and len(table.columns) == 10
+    assert [row.name for row in table.rows] == ["m", "n"]
+    accuracies = [[cell.pooled for cell in row.cells if cell][:1] for row in table.rows]
+    assert accuracies[0] == accuracies[1] == [pytest.approx(100 * 4 / 6)]
+    absent = table.rows[1].cells[5]
+    assert absent is not None and absent.pooled is None and absent.note == "not run by this protocol"
+    assert set(long_frame([table])["dataset"]) == {"tiny-quick-a", "tiny-brief-b"}
+    assert table.caption == "The compared methods on Tiny (quick, A) and Tiny (brief, B)."
+
+
+def test_what_must_be_known_of_one_record_s_row_is_told_with_its_record(workspace: Any) -> None:
+    workspace.record([recognised(workspace, "m", stamps=["both", "first"])], "one")
+    workspace.record([recognised(workspace, "k", stamps=["both"]) | {"name": "m"}], "two", preset="brief")
+    assert side_by_side(workspace).rows[0].stamps == ("both", "Tiny (quick): first")
+
+
+def test_published_values_are_found_for_records_that_are_told_apart(workspace: Any) -> None:
+    for name, preset in (("one", "quick"), ("two", "brief")):
+        rows = [recognised(workspace, f"{name}-m") | {"name": "pix2pix"}]
+        workspace.record(rows, name, preset=preset, dataset="oulu-casia", dataset_title="Oulu-CASIA")
+    table = side_by_side(workspace, paper=True)
+    assert table.beside_paper and not any("no numbers" in remark for remark in table.remarks)
+    pairs = zip(table.columns, table.rows[0].cells, strict=True)
+    accuracies = [cell.published for column, cell in pairs if cell and column.metric == "accuracy"]
+    assert len(accuracies) == 2 and accuracies[0] == accuracies[1] and accuracies[0] is not None

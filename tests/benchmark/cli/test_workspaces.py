@@ -131,6 +131,22 @@ def test_a_report_of_a_bundle_is_written_beside_it(made: Made, tmp_path: Path) -
     assert "no bundle at" in call("report", tmp_path / "absent.zip", code=2)
 
 
+def test_a_report_shows_what_is_named_and_replaces_none_that_shows_more_unasked(made: Made, tmp_path: Path) -> None:
+    out, file = tmp_path / "out", tmp_path / "b.zip"
+    words = ("report", "--workspace", made.root, "--out", out, "--record", "ru")
+    assert call(*words, "--title", "My title", "--side-by-side").startswith("# My title\n")
+    assert "no record 'absent'; there are run" in call("report", "--workspace", made.root, "--record", "absent", code=2)
+    call("bundle", "run", "--out", file, "--workspace", made.root)
+    assert call("report", file, "--list").splitlines()[1].startswith("run ")
+    call("prune", "--rows", "alpha", "--yes", "--workspace", made.root)
+    before = content(out)
+    (line,) = call(*words, code=2).splitlines()
+    assert "results of alpha in record run (not in the record); choose another folder (--out)" in line
+    assert content(out) == before
+    call(*words, "--replace")
+    assert "alpha" not in (out / "tables.csv").read_text()
+
+
 def test_a_run_logs_its_events_and_a_log_that_cannot_be_written_ends_it_before_it_starts(tmp_path: Path) -> None:
     words = ("run", "--plugin", TOY, "--dataset", "toy", "--extra", "none", "--methods", "none", "--folds", "2")
     log = tmp_path / "log.jsonl"
