@@ -18,14 +18,7 @@ CLASSES = ("=cmd", "a,b", "score:x")
 FOLDS = (("ann", "bob", "cleo"), ("dora", "emil"))  # subjects
 
 
-def drawn(
-    workspace: Any,
-    key: str,
-    subjects: Sequence[str],
-    classes: Sequence[str] = CLASSES,
-    scored: bool = True,
-    each: int = 2,
-) -> dict[str, str]:
+def drawn(workspace: Any, key: str, subjects: Sequence[str], scored: bool = True) -> dict[str, str]:
     """A training of one fold: two faces of each subject and class, the answer being the likeliest class."""
     rng = np.random.default_rng([*key.encode()])
     rows: list[Mapping[str, Any]] = []

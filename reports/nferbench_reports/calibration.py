@@ -73,16 +73,16 @@ def summary(found: Sequence[Scored]) -> pd.DataFrame:
     for one in found:
         each = [_measured(one, training) for training in one.trainings()]
         means = {name: float(np.mean([values[name] for values in each])) for name in _MEASURED} if each else {}
-        counts = {"images": _faces(one), "folds": one.folds, "trainings": len(each)}
+        counts = {"faces": _faces(one), "folds": one.folds, "trainings": len(each)}
         lines.append({**one.answered.named(), **counts, **means})
-    columns = [*NAMES, "images", *_MEASURED, "folds", "trainings"]
+    columns = [*NAMES, "faces", *_MEASURED, "folds", "trainings"]
     return pd.DataFrame(lines, columns=columns).astype(dict.fromkeys(_MEASURED, float))
 
 
 def reliability(found: Sequence[Scored]) -> pd.DataFrame:
     """How often answers of about one confidence are right, `BINS` lines for each row that has class scores.
 
-    The answers of all folds and trainings together; `images` is their number, divided by that of the trainings. `low`,
+    The answers of all folds and trainings together; `faces` is their number, divided by that of the trainings. `low`,
     `high`, `confidence` and `accuracy` are in percent, `gap` is accuracy − confidence; NaN for a bin without answers.
     """
     lines: list[dict[str, Any]] = []
@@ -90,21 +90,20 @@ def reliability(found: Sequence[Scored]) -> pd.DataFrame:
         if not one.folds:
             continue
         trainings = len([*one.trainings()])
-        everything = np.ones(len(one.seed), bool)
-        count, confidence, accuracy = _binned(one, everything)
+        count, confidence, accuracy = _binned(one, np.ones(len(one.seed), bool))
         for i in range(BINS):
             lines.append(
                 {
                     **one.answered.named(),
                     "low": 100 * i / BINS,
                     "high": 100 * (i + 1) / BINS,
-                    "images": count[i] / trainings,
+                    "faces": count[i] / trainings,
                     "confidence": confidence[i],
                     "accuracy": accuracy[i],
                     "gap": accuracy[i] - confidence[i],
                 }
             )
-    return pd.DataFrame(lines, columns=[*NAMES, "low", "high", "images", "confidence", "accuracy", "gap"])
+    return pd.DataFrame(lines, columns=[*NAMES, "low", "high", "faces", "confidence", "accuracy", "gap"])
 
 
 def _with_scores(outcome: Outcome, one: Answered) -> Outcome:

@@ -50,7 +50,7 @@ def _expressions(found: Sequence[Answered]) -> Sheet:
         "Gains are differences from the row without translation, in points, over the folds that both have.",
         *_lacking((one, one.note) for one in found),
     ]
-    if frame["precision"].isna().any():
+    if frame["precision"][frame["folds"] > 0].isna().any():
         notes.append("Precision has no number where a training never predicts the expression.")
     return Sheet(
         "recognition",
@@ -122,7 +122,7 @@ def _calibration(scored: Sequence[calibration.Scored]) -> Sheet:
         calibration.summary(scored),
         (
             _METHOD,
-            Shown("images", "Faces"),
+            Shown("faces", "Faces"),
             Shown("confidence", "Confidence (%)", 2),
             Shown("accuracy", "Accuracy (%)", 2, "higher"),
             Shown("overconfidence", "Confidence − accuracy", 2, signed=True, shaded=True),
@@ -149,7 +149,7 @@ def _reliability(bins: pd.DataFrame) -> Sheet:
         (
             Shown("low", "Above (%)"),
             Shown("high", "Up to (%)"),
-            Shown("images", "Faces", 1),
+            Shown("faces", "Faces", 1),
             Shown("confidence", "Confidence (%)", 2),
             Shown("accuracy", "Accuracy (%)", 2),
             Shown("gap", "Accuracy − confidence", 2, signed=True, shaded=True),

@@ -48,7 +48,7 @@ def test_calibration_is_that_of_scikit_learn(workspace: Any, tmp_path: Path) -> 
     for name, value in pd.DataFrame(expected).mean().items():
         assert found[str(name)] == pytest.approx(value, rel=1e-5), name
     assert found["overconfidence"] == pytest.approx(found["confidence"] - found["accuracy"])
-    assert (found["images"], found["folds"], found["trainings"]) == (30, 2, 2)
+    assert (found["faces"], found["folds"], found["trainings"]) == (30, 2, 2)
 
 
 def test_bins_of_reliability_are_those_of_scikit_learn(workspace: Any, tmp_path: Path) -> None:
@@ -58,11 +58,11 @@ def test_bins_of_reliability_are_those_of_scikit_learn(workspace: Any, tmp_path:
     sure = frame[SHARES].astype(float).max(axis=1)
     accuracy, confidence = calibration_curve(frame["expression"] == frame["predicted"], sure, n_bins=BINS)
     found = written(tmp_path / "out", "reliability")
-    assert len(found) == BINS and found["images"].sum() == 30
-    some = found[found["images"] > 0]
+    assert len(found) == BINS and found["faces"].sum() == 30
+    some = found[found["faces"] > 0]
     assert some["accuracy"].tolist() == pytest.approx(100 * accuracy)
     assert some["confidence"].tolist() == pytest.approx(100 * confidence)
-    assert found[found["images"] == 0]["accuracy"].isna().all()
+    assert found[found["faces"] == 0]["accuracy"].isna().all()
 
 
 def test_a_probability_on_an_edge_is_of_the_bin_below_and_none_is_lost(workspace: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_probability_on_an_edge_is_of_the_bin_below_and_none_is_lost(workspace
     made = workspace.row("none", "none", fer=[workspace.stage("n0", {"predictions.csv": rows})])
     workspace.record([made], folds=1, classes=["anger", "fear"])
     found = reliability(of(workspace))
-    assert found["images"].tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 1]
+    assert found["faces"].tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 1]
 
 
 def test_a_wrong_answer_that_was_held_certain_has_a_finite_likelihood(workspace: Any) -> None:
@@ -106,7 +106,7 @@ def test_only_folds_whose_trainings_all_have_scores_count(workspace: Any) -> Non
     (one,) = of(workspace)
     assert one.note.startswith("1 of 2 folds: fold 1: class scores are not stored by 1 of 2 trainings")
     (line,) = summary([one]).to_dict("records")
-    assert (line["images"], line["folds"], line["trainings"]) == (18, 1, 2)
+    assert (line["faces"], line["folds"], line["trainings"]) == (18, 1, 2)
 
 
 @pytest.mark.parametrize(

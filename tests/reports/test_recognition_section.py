@@ -53,6 +53,15 @@ def test_rows_that_lack_folds_are_named_once_below_each_table(workspace: Any) ->
     assert f"Tiny, none: none of 2 folds: {again}" in notes
 
 
+def test_a_precision_that_is_no_number_is_explained_where_there_is_one(workspace: Any) -> None:
+    for key, answers, said in (("all", "aa ff hh", False), ("two", "aa fa hh", True)):
+        lost = workspace.row("m", "gan", fer=[workspace.missing("m0")])
+        known = workspace.row("none", "none", fer=[workspace.fer(key, "abc", answers)])
+        workspace.record([known, lost], folds=1)
+        notes = sheets(made(workspace))["recognition"].notes
+        assert any("Precision has no number" in note for note in notes) == said
+
+
 def test_without_scores_there_is_neither_a_table_of_bins_nor_a_figure(workspace: Any, tmp_path: Path) -> None:
     workspace.record([workspace.row("none", "none", fer=[workspace.fer("n0", "ab", "aa ff")])], folds=1)
     assert [*sheets(made(workspace))] == ["recognition", "confusion", "calibration"]
