@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.printable import cell, first_of, one_line
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports import (
+    bootstrap,
+    grid,
+    headroom,
+    latex,
+    markdown,
+    pushes_figure,
+    recognition_section,
+    significance,
+    study_figure,
+)
 from nferbench_reports.folder import FILE, Held, Manifest, aside, lost, put, read_manifest
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What the page has below the tables, in this order; None where there is nothing to show.
-SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
+SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = (recognition_section.section,)
 
 _INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
 _HEADROOM = (

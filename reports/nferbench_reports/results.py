@@ -16,6 +16,7 @@ from nferbench_reports.records import SCORES, Entry, FoldEntries, Metric, Row, f
 IDENTITY = ("id", "subject", "expression")
 PREDICTED = "predicted"
 SEED = "seed"
+SCORE = "score:"  # and a class: the column of its probabilities; results of earlier versions have none
 VALUE = "value"  # column of what a metric beside `SCORES` measured
 
 
@@ -36,7 +37,8 @@ class Results:
     """Everything measured of one row. A fold where a stage does not apply is absent; both maps go by fold number."""
 
     row: Row
-    predictions: Mapping[int, Outcome]  # frames with id, subject, expression, predicted, seed: 0, 1, … a training
+    predictions: Mapping[int, Outcome]  # frames with id, subject, expression, predicted, seed: 0, 1, … a training; and,
+    # where they are stored, score:<class>, NaN where a cell is no number
     scores: Mapping[str, Mapping[int, Outcome]]  # by score name: frames with id, subject, expression and that score
 
 
@@ -108,7 +110,10 @@ def _predicted(workspace: Path, entry: Entry, classes: Sequence[str]) -> Outcome
     if isinstance(table, Missing):
         return table
     strange = sorted({*table["expression"], *table[PREDICTED]} - set(classes))
-    return Missing(f"'{one_line(strange[0])}' is not a class of the data set") if strange else table
+    if strange:
+        return Missing(f"'{one_line(strange[0])}' is not a class of the data set")
+    scores = [name for name in table.columns if name.startswith(SCORE)]
+    return table.assign(**{name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in scores})
 
 
 def _score(workspace: Path, entry: Entry, table: Outcome, name: str) -> Outcome:

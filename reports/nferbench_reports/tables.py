@@ -368,7 +368,7 @@ def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_p
     if beside_paper and column.convention in ("", paper.CONVENTION):
         published = paper.published_value(kind, record.protocol.own_name(), results.row.name, column.metric)
     found = {fold: outcome for fold, outcome in sorted(outcomes.items()) if not isinstance(outcome, Missing)}
-    note = _note(outcomes, record.protocol.folds)
+    note = lacking(outcomes, record.protocol.folds)
     if not found:
         return Cell(note=note, published=published)
     with np.errstate(invalid="ignore"):  # identical images have an infinite PSNR, and infinity no deviation
@@ -398,7 +398,7 @@ def _confusion(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]
     )
 
 
-def _note(outcomes: Mapping[int, Outcome], planned: int) -> str:
+def lacking(outcomes: Mapping[int, Outcome], planned: int) -> str:
     """Which folds are missing and why, equal reasons told once; "" where all planned folds have a result."""
     reasons: dict[str, list[int]] = {}
     everything = sorted(set(outcomes) | set(range(planned)))

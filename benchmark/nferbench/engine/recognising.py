@@ -20,11 +20,14 @@ from nferbench.engine.placing import placed, sent
 from nferbench.engine.training import sample_order, train
 from nferbench.faces.folds import classes_of
 from nferbench.faces.prepared import rows_of
+from nferbench.workspace.predictions import PREDICTIONS, SCORE
 from nferbench.workspace.stages import Recognise, Translation, readable
 
 
 def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
     """Train on the fold's NIR faces and the extra set, predict its test faces, and write predictions.csv.
+
+    A column `score:<class>` has the probability of each class: the softmax of the class scores, six digits.
 
     Raises:
         PluginError: class scores are no floating-point tensor of one row a face and one column a class.
@@ -85,7 +88,10 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
             check_scores(stage.fer.name, scores, (len(rows), len(classes)))
             if not bool(torch.isfinite(scores).all()):
                 raise DivergedError(f"{readable(stage)}: class scores are not finite")
-            for row, answer in zip(rows, scores.argmax(1).tolist(), strict=True):
+            answers = scores.argmax(1).tolist()
+            # In double precision, which some devices do not have: scores that differ shall not look equal.
+            likely = scores.cpu().double().softmax(1).tolist()
+            for row, answer, shares in zip(rows, answers, likely, strict=True):
                 face = prepared.faces[row]
                 table.append(
                     {
@@ -93,9 +99,10 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
                         "subject": face.subject,
                         "expression": face.expression,
                         "predicted": classes[answer],
+                        **{f"{SCORE}{name}": f"{share:.6g}" for name, share in zip(classes, shares, strict=True)},
                     }
                 )
-    write_table(unfinished.folder / "predictions.csv", table)
+    write_table(unfinished.folder / PREDICTIONS, table)
     return {
         "training": len(labels),
         "test": len(table),

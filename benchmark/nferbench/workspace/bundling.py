@@ -27,6 +27,7 @@ from nferbench.contract.unnamed import unnamed
 from nferbench.workspace.entries import DESCRIPTION, Entry, keys_of, read_entry
 from nferbench.workspace.files import file_name, read_json, sha256
 from nferbench.workspace.overview import needs_of
+from nferbench.workspace.predictions import PREDICTIONS
 from nferbench.workspace.pseudonyms import Pseudonyms, pseudonyms, without_places
 from nferbench.workspace.recorded import Recorded, all_recorded, read_recorded
 
@@ -37,9 +38,9 @@ KEPT = {
     "networks": (),
     "translations": ("pushes.csv",),
     "quality": ("scores.csv",),
-    "recognition": ("predictions.csv",),
+    "recognition": (PREDICTIONS,),
 }
-NAMES = ("predictions.csv", "scores.csv", "faces.csv")  # of stages that list people and faces
+NAMES = (PREDICTIONS, "scores.csv", "faces.csv")  # of stages that list people and faces
 PACKAGES = ("numpy", "pandas", "scipy", "torch", "scikit-image", "pillow", "lpips", "diffusers")
 
 Named = Mapping[str, Any]

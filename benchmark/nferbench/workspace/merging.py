@@ -22,6 +22,7 @@ from nferbench.workspace.files import write_json
 from nferbench.workspace.holders import RECORD
 from nferbench.workspace.locks import HeldError, turn
 from nferbench.workspace.measured import with_measured
+from nferbench.workspace.predictions import PREDICTIONS, same_answers
 from nferbench.workspace.recorded import Recorded, RecordedRow, all_recorded, read_recorded
 from nferbench.workspace.stages import KINDS
 from nferbench.workspace.store import Store, read_workspace
@@ -124,11 +125,18 @@ def _compared(theirs: Entry, here: Path) -> Taken:
     ours = read_entry(here)
     if ours.info["key"] != theirs.info["key"]:
         return Taken("refused", f"{name} is not taken: '{one_line(here.name)}' is in its place; move it away")
-    if _content(ours) == _content(theirs):
+    if _same(ours, theirs):
         return Taken("same")
     made = [one_line(str(each.info.get("made_with", {}).get("device", "unknown"))) for each in (ours, theirs)]
     text = f"{name} is kept as it is here (made on {made[0]}), it is other there (made on {made[1]})"
     return Taken("differs", text)
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    """Whether two entries of a stage hold the same; an earlier version left out the class scores of predictions."""
+    mine, theirs = _content(one), _content(other)
+    unlike = {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
+    return not unlike or (unlike == {PREDICTIONS} and same_answers(one.path / PREDICTIONS, other.path / PREDICTIONS))
 
 
 def _content(entry: Entry) -> dict[str, str]:

@@ -112,6 +112,8 @@ def test_a_report_comes_from_what_is_stored(finished: Path) -> None:
     assert " folds, seed " in text and ", crop given, " in text
     assert (finished / "report" / "tables.csv").is_file()
     assert list((finished / "report").glob("*.png"))
+    sure = list(csv.DictReader((finished / "report" / "calibration.csv").open()))
+    assert [(row["folds"], float(row["brier"]) > 0) for row in sure] == [("2", True)] * len(sure) != []
 
 
 def test_a_study_is_one_command_and_one_figure(finished: Path, tmp_path: Path) -> None:

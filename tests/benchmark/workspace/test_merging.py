@@ -93,6 +93,34 @@ def test_what_is_not_what_its_key_and_checksums_say_is_left_out(tmp_path: Path) 
     assert not list(one.root.glob("translations/alpha0*")) and len(content(one.root)) < len(content(whole.root))
 
 
+PLAIN = "id,subject,expression,predicted\r\na,Cleo,fear,anger\r\n"
+SCORED = (
+    'id,subject,expression,predicted,score:anger,"score:a,b"\r\na,Cleo,fear,anger,0.75,0.25\r\n',
+    'id,subject,expression,predicted,score:anger,"score:a,b"\r\na,Cleo,fear,anger,0.74,0.26\r\n',
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "outcome"),
+    [
+        (PLAIN, SCORED[0], "same"),
+        (SCORED[0], PLAIN, "same"),
+        (PLAIN, SCORED[0].replace(",anger,0", ",fear,0"), "differs"),
+        (PLAIN, PLAIN.replace(",anger", ",fear"), "differs"),
+        (PLAIN, "\0", "differs"),
+        (SCORED[0], SCORED[1], "differs"),
+    ],
+)
+def test_predictions_without_class_scores_are_the_same_as_those_with_them(
+    tmp_path: Path, ours: str, theirs: str, outcome: str
+) -> None:
+    mine, other = Made(tmp_path / "mine"), Made(tmp_path / "other")
+    for made, text in ((mine, ours), (other, theirs)):
+        made.stage("recognition", "none0", files={"predictions.csv": text})
+    assert outcomes(merged(other.root, mine.root)) == {outcome: 1}
+    assert next(mine.root.glob("recognition/*/predictions.csv")).read_bytes() == ours.encode()
+
+
 @pytest.mark.parametrize("name", ["../../../escaped", "/tmp/escaped"])
 def test_no_file_of_another_workspace_leads_out_of_this_one(tmp_path: Path, name: str) -> None:
     other = Made(tmp_path / "other")
