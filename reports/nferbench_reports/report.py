@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports import (
+    agreement,
+    bootstrap,
+    comparisons,
+    grid,
+    headroom,
+    latex,
+    markdown,
+    pushes_figure,
+    significance,
+    study_figure,
+)
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
@@ -18,6 +29,7 @@ from nferbench_reports.records import Record, Records, Stored, TableName, read_r
 from nferbench_reports.results import load_results
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet
+from nferbench_reports.separation import marked
 from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
 from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
 
@@ -25,9 +37,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What the page has below the tables, in this order; None where there is nothing to show.
-SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
+SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = (
+    comparisons.section,
+    agreement.section,
+)
 
-_INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
+_INTERVAL = f"{bootstrap.LEVEL} % interval (bootstrap over subjects, {bootstrap.DRAWS:,} draws, expanded percentiles)"
 _HEADROOM = (
     "**Headroom.** How much of what true NIR of the extra set gains over no translation each row recovers: accuracy as "
     "mean over the test subjects, its difference from no translation, and the share (row − without translation) / "
@@ -47,7 +62,12 @@ class Report:
 
 
 def write_report(
-    workspace: Path, out: Path, convention: str | None = None, paper: bool = False, preset: str | None = None
+    workspace: Path,
+    out: Path,
+    convention: str | None = None,
+    paper: bool = False,
+    preset: str | None = None,
+    against: Sequence[str] | None = None,
 ) -> Report:
     """Write the report of a workspace.
 
@@ -64,15 +84,17 @@ def write_report(
             "standard".
         paper: put the published values and the differences from them beside ours.
         preset: only results of this preset; None takes the newest of each dataset.
+        against: the rows that all others are compared with; None means "none" and "nfer-sde", as far as they were run.
 
     Raises:
-        UsageError: nothing to report, an unknown convention, or a directory that cannot be written.
+        UsageError: nothing to report, an unknown convention, a row to compare with that there is not, or
+            a directory that cannot be written.
         DataError: no record of the workspace can be read.
     """
-    asked = Asked(_convention(convention, paper), paper)
-    chosen = asked.convention
+    chosen = _convention(convention, paper)
     records = read_records(workspace, DATASETS, preset)
     reported = [_run(workspace, stored) for stored in records.chosen]
+    asked = Asked(chosen, paper, comparisons.compared_with(against, reported))
     runs = [(run.record, run.results) for run in reported]
     compared = [run for run in runs if any("comparison" in one.row.tables for one in run[1])]
     tables = [
@@ -83,7 +105,9 @@ def write_report(
     remarks = [line for record in taken_apart for line in left_out(workspace, record)]
     parts = ablation(runs, len(tables) + 1, paper, remarks)
     tables += [parts] if parts else []
-    tested = [one for run in reported for one in significance.compare(run.record, run.tabled(), chosen)]
+    pairs = [one for run in reported for one in significance.compare(run.record, run.tabled(), chosen)]
+    tables = [marked(table, pairs) for table in tables]
+    tested = [one for name in asked.against for one in pairs if one.against == name]
     recovered = [one for run in reported for one in headroom.recovered(run.record, run.tabled())]
     studies = {record.protocol.dataset: read_studies(record, results, chosen) for record, results in runs}
     try:
@@ -151,21 +175,23 @@ def _text(
         for stored in records.chosen
         if stored.record.protocol.averaged()
     )
-    if tested:
-        references = any(one.reference for one in tested)
-        parts += [_significance(references) + averaged + "\n", significance.write_markdown(tested, titles)]
+    for name in dict.fromkeys(one.against for one in tested):
+        some = [one for one in tested if one.against == name]
+        parts += [_significance(some) + averaged + "\n", significance.write_markdown(some, titles)]
     if recovered:
         parts += [_HEADROOM + averaged + "\n", headroom.write_markdown(recovered, titles)]
     return "\n".join([*parts, *figures])
 
 
-def _significance(references: bool) -> str:
-    """How to read the table of differences, with a word on reference rows where there are any."""
+def _significance(tested: Sequence[significance.Comparison]) -> str:
+    """How to read a table of differences from one row, with a word on reference rows where there are any."""
     text = (
-        "**Significance.** Each method against no translation, paired over the test subjects: mean difference, its "
-        f"{_INTERVAL}, two-sided sign-flip permutation test, Holm-corrected over the methods of one data set and "
-        "metric."
+        f"**Significance.** Each method against *{markdown.escape(tested[0].against_title)}*, paired over the test "
+        f"subjects: mean difference, its {_INTERVAL}, effect size (Cohen's d_z with Hedges' correction), two-sided "
+        "sign-flip permutation test, Holm-corrected over the methods of one data set and metric, and how many subjects "
+        "a difference of this size needs to be seen (80 % power at p < 0.05)."
     )
+    references = any(one.reference for one in tested)
     return text + (" Rows in italics are references: no methods, and no part of the correction." if references else "")
 
 

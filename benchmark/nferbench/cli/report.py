@@ -9,6 +9,7 @@ import typer
 
 from nferbench.cli.options import Preset, Workspace
 from nferbench.cli.output import complain, say
+from nferbench.cli.requests import items
 from nferbench.contract.errors import UsageError
 
 
@@ -24,21 +25,26 @@ def report(
     ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Published values and differences beside ours.")] = False,
     preset: Preset = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[,NAME]", help="Rows to compare with; default none,nfer-sde if they were run."),
+    ] = None,
 ) -> None:
     """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench.workspace.unbundling import unpacked
     from nferbench_reports import write_report
 
+    names = None if against is None else items(against)
     if bundle is None:
         written = write_report(
-            workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset
+            workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset, against=names
         )
     else:
         if workspace != Path("runs"):
             raise UsageError(f"a bundle, '{bundle}', and --workspace {workspace} are both named; keep one")
         place = out or bundle.with_name(f"{bundle.stem}-report")
         with unpacked(bundle) as inside:
-            written = write_report(inside, place, convention=convention, paper=paper, preset=preset)
+            written = write_report(inside, place, convention=convention, paper=paper, preset=preset, against=names)
     for line in written.text.splitlines():
         say(line)
     say("written: " + " ".join(str(path) for path in written.paths))
