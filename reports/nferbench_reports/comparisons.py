@@ -90,7 +90,8 @@ def section(runs: Sequence[Run], asked: Asked) -> Section | None:
     frame = pairs(runs, asked)
     if frame.empty:
         return None
-    notes = [*_fewer(frame), *too_few(frame[frame["against_name"].isin(asked.against)])]
+    asked_for = frame[frame["against_name"].isin(asked.against)]
+    notes = [*_not_run(runs, asked), *_fewer(frame), *too_few(asked_for)]
     sheet = Sheet("comparisons", "Differences", frame, _SHOWN, ("dataset", "metric", "against"), tuple(notes))
     return Section("comparisons", "Comparisons", _TEXT, (sheet,))
 
@@ -143,6 +144,15 @@ def _lines(title: str, comparisons: Sequence[Comparison]) -> list[tuple[object, 
             *(one.found.p, one.p_holm, one.found.spread, one.found.subjects_needed, needed),
         )
         for one, needed in zip(comparisons, for_step, strict=True)
+    ]
+
+
+def _not_run(runs: Sequence[Run], asked: Asked) -> list[str]:
+    """Rows to compare with that some of the runs do not have."""
+    return [
+        f"{title} has no row {', '.join(lacking)} to compare with."
+        for run, title in zip(runs, run_titles(runs), strict=True)
+        if (lacking := [name for name in asked.against if name not in {one.row.name for one in run.tabled()}])
     ]
 
 

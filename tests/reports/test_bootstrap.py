@@ -46,7 +46,7 @@ def differences(kind: str, subjects: int, images: int, rng: np.random.Generator)
         return rng.normal(0.5, 1, (*shape[:2], 1)) + rng.normal(0, 1.5, shape), 0.5
     if kind == "skewed":  # a few people gain much
         return rng.exponential(1, (*shape[:2], 1)) + rng.normal(0, 0.5, shape), 1.0
-    # Accuracy, 0 or 100 an image: people are more or less easy, and gain more or less. Images of both rows are the same.
+    # Accuracy, 0 or 100 an image: people are more or less easy, and gain more or less; both rows have the same images.
     people, gains = rng.normal(1, 1, (*shape[:2], 1)), rng.normal(0.4, 0.5, (*shape[:2], 1))
     easy, hard = rng.normal(0, 1, shape), rng.normal(0, 1, 1_000_000) * math.sqrt(2) + 1
     right = [rng.random(shape) < 1 / (1 + np.exp(-(people + easy + gain))) for gain in (gains, 0)]
