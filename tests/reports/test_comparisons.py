@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
+from typer.testing import CliRunner
 
+from nferbench.cli.app import app
 from nferbench.contract.errors import UsageError
 from nferbench_reports import write_report
 from nferbench_reports.comparisons import COLUMNS, compared_with, pairs, row_titles, section, too_few
@@ -144,6 +146,18 @@ def test_rows_to_compare_with_are_those_named_or_the_usual_ones(workspace: Any, 
     assert "against *N*" in report.text and "against *M*" in report.text and "against *NONE*" not in report.text
     table = pd.read_csv(tmp_path / "significance.csv", keep_default_na=False)
     assert list(dict.fromkeys(table["against"])) == ["n", "m"] and len(table) == 2 * 2 * 4
+
+
+def test_the_command_line_takes_names_and_ends_in_one_line_on_an_unknown_one(workspace: Any, tmp_path: Path) -> None:
+    drawn(workspace, ["none", "m"])
+    words = ["report", "--workspace", str(workspace.root), "--out", str(tmp_path / "out"), "--against"]
+    done = CliRunner().invoke(app, [*words, "m, none"])
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv(tmp_path / "out" / "significance.csv")
+    assert list(dict.fromkeys(table["against"])) == ["m", "none"]
+    for unknown, said in (("m,x", "has no row 'x'; it has: none, m"), (",", "compared with no row; it has: none, m")):
+        failed = CliRunner().invoke(app, [*words, unknown])
+        assert isinstance(failed.exception, UsageError) and said in str(failed.exception)
 
 
 def test_a_row_that_one_of_two_data_sets_lacks_is_told(workspace: Any, tmp_path: Path) -> None:
