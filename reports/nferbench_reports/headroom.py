@@ -136,7 +136,7 @@ def _share(mine: np.ndarray, without: np.ndarray, oracle: np.ndarray) -> Share:
         return Share(count, note="the oracle has a result for fewer than two of these subjects")
     gain, headroom = mine - without, oracle - without
     gains, headrooms = bootstrap.resampled(np.stack([gain, headroom]))
-    low, high = bootstrap.interval(headrooms)
+    low, high = bootstrap.interval(headrooms, count)
     if not low > 0:
         span = f"{signed(low, 2)} to {signed(high, 2)}"
         return Share(
@@ -145,7 +145,7 @@ def _share(mine: np.ndarray, without: np.ndarray, oracle: np.ndarray) -> Share:
         )
     some = headrooms != 0
     shares = 100 * (gains[some] / headrooms[some])
-    return Share(count, float(100 * (gain.mean() / headroom.mean())), *bootstrap.interval(shares))
+    return Share(count, float(100 * (gain.mean() / headroom.mean())), *bootstrap.interval(shares, count))
 
 
 def _percent(value: float) -> str:

@@ -43,6 +43,7 @@ _SPECIAL = {
     "↓": r"$\downarrow$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
+    "≈": r"$\approx$",
     "…": r"\ldots{}",
 }
 
@@ -156,7 +157,8 @@ def _number(column: Column, cell: Cell | None, style: str, marks: Mapping[str, s
     if cell.pooled is None:
         return "--" + mark
     text = escape(column.text(cell.pooled))
-    return (f"{style}{{{text}}}" if style else text) + mark
+    near = r"$^{\approx}$" if cell.separable is False and not style else ""
+    return (f"{style}{{{text}}}" if style else text) + near + mark
 
 
 def _spread(column: Column, cell: Cell | None) -> str:

@@ -59,6 +59,8 @@ def legend(table: Table, spread: str) -> str:
     text += " Best in bold"
     if any(row.group == "reference" for row in table.rows):
         text += "; rows in italics are references and take no part"
+    if any(cell.separable is not None for cell in table.numbers()):
+        text += "; ≈ not separable from the best (paired over subjects, Holm-corrected p ≥ 0.05; F1 is not tested)"
     return text + "."
 
 
@@ -114,11 +116,12 @@ def _number(column: Column, cell: Cell | None, bold: bool, italic: bool, marks: 
     if cell is None:
         return DASH
     mark = f" [{marks[cell.note]}]" if cell.note else ""
+    near = " ≈" if cell.separable is False and not bold else ""
     if cell.pooled is None:
         return DASH + mark
     text = column.text(cell.pooled)
     text = f"**{text}**" if bold else f"*{text}*" if italic else text
-    return f"{text}{_spread(column, cell)}{mark}"
+    return f"{text}{_spread(column, cell)}{near}{mark}"
 
 
 def _spread(column: Column, cell: Cell) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, final
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.printable import cell, first_of, one_line
 from nferbench_reports import (
+    agreement,
     bootstrap,
+    comparisons,
     grid,
     headroom,
     latex,
@@ -29,6 +31,7 @@ from nferbench_reports.records import Record, Records, Stored, TableName, read_r
 from nferbench_reports.results import Results
 from nferbench_reports.runs import Asked, Run, load_run
 from nferbench_reports.section import Section, Sheet
+from nferbench_reports.separation import marked
 from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
 from nferbench_reports.tables import Convention, Table, ablation, comparison, joined_comparison, long_frame
 
@@ -36,9 +39,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What the page has below the tables, in this order; None where there is nothing to show.
-SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = (recognition_section.section,)
+SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = (
+    comparisons.section,
+    agreement.section,
+    recognition_section.section,
+)
 
-_INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
+_INTERVAL = f"{bootstrap.LEVEL} % interval (bootstrap over subjects, {bootstrap.DRAWS:,} draws, expanded percentiles)"
 _HEADROOM = (
     "**Headroom.** How much of what true NIR of the extra set gains over no translation each row recovers: accuracy as "
     "mean over the test subjects, its difference from no translation, and the share (row − without translation) / "
@@ -80,15 +87,17 @@ def write_report(
     title: str | None = None,
     side_by_side: bool = False,
     replace: bool = False,
+    against: Sequence[str] | None = None,
 ) -> Report:
     """Write the report of a workspace.
 
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
     grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
     pushes-<dataset>.png where guided methods stored how hard they push, headroom.csv where there are an oracle and the
-    row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies. A dataset whose
-    name is not of small letters, digits and ".+-" has eight digits of its hash in these names. report.json says what
-    all this is made of; what an earlier report left beside it and this one does not write goes.
+    row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies, and a CSV for each
+    table of the page's sections. A dataset whose name is not of small letters, digits and ".+-" has eight digits of its
+    hash in these names. report.json says what all this is made of; what an earlier report left beside it and this one
+    does not write goes.
 
     Args:
         workspace: where the results are stored.
@@ -97,29 +106,32 @@ def write_report(
             "standard".
         paper: put the published values and the differences from them beside ours.
         preset: only results of this preset; None takes the newest of each dataset.
+        against: the rows that all others are compared with; None means "none" and "nfer-sde", as far as they were run.
         records: exactly these records, by name, also several of one dataset; () takes the newest of each dataset.
         title: of the report; None means "Results".
         side_by_side: one table of all comparisons, with the columns of each record, in the place of one a record.
         replace: also where the report that is in `out` shows more than this one.
 
     Raises:
-        UsageError: nothing to report, an unknown convention or record, an empty title, a directory that cannot be
-            written, or one with a report that shows more.
+        UsageError: nothing to report, an unknown convention or record, a row to compare with that there is not, an
+            empty title, a directory that cannot be written, or one with a report that shows more.
         DataError: no record of the workspace can be read, or none that is named; what the report in `out` shows is
             not known.
     """
-    asked = Asked(_convention(convention, paper), paper, title=_title(title))
-    chosen = asked.convention
+    chosen, named = _convention(convention, paper), _title(title)
     before = _manifest(out, replace)
     found = read_records(workspace, DATASETS, preset, records)
     reported = [load_run(workspace, stored) for stored in found.chosen]
+    asked = Asked(chosen, paper, comparisons.compared_with(against, reported), title=named)
     runs = [(run.record, run.results) for run in reported]
     tables = _comparisons(workspace, runs, chosen, paper, side_by_side)
     taken_apart = [record for record, results in runs if any("ablation" in one.row.tables for one in results)]
     remarks = [line for record in taken_apart for line in left_out(workspace, record)]
     parts = ablation(runs, len(tables) + 1, paper, remarks)
     tables += [parts] if parts else []
-    tested = [one for run in reported for one in significance.compare(run.record, run.tabled(), chosen)]
+    pairs = [one for run in reported for one in significance.compare(run.record, run.tabled(), chosen)]
+    tables = [marked(table, pairs) for table in tables]
+    tested = [one for name in asked.against for one in pairs if one.against == name]
     recovered = [one for run in reported for one in headroom.recovered(run.record, run.tabled())]
     studies = {run.name: read_studies(run.record, run.results, chosen) for run in reported}
     try:
@@ -236,21 +248,23 @@ def _text(
         for stored in records.chosen
         if stored.record.protocol.averaged()
     )
-    if tested:
-        references = any(one.reference for one in tested)
-        parts += [_significance(references) + averaged + "\n", significance.write_markdown(tested, titles)]
+    for name in dict.fromkeys(one.against for one in tested):
+        some = [one for one in tested if one.against == name]
+        parts += [_significance(some) + averaged + "\n", significance.write_markdown(some, titles)]
     if recovered:
         parts += [_HEADROOM + averaged + "\n", headroom.write_markdown(recovered, titles)]
     return "\n".join([*parts, *figures])
 
 
-def _significance(references: bool) -> str:
-    """How to read the table of differences, with a word on reference rows where there are any."""
+def _significance(tested: Sequence[significance.Comparison]) -> str:
+    """How to read a table of differences from one row, with a word on reference rows where there are any."""
     text = (
-        "**Significance.** Each method against no translation, paired over the test subjects: mean difference, its "
-        f"{_INTERVAL}, two-sided sign-flip permutation test, Holm-corrected over the methods of one data set and "
-        "metric."
+        f"**Significance.** Each method against *{markdown.escape(tested[0].against_title)}*, paired over the test "
+        f"subjects: mean difference, its {_INTERVAL}, effect size (Cohen's d_z with Hedges' correction), two-sided "
+        "sign-flip permutation test, Holm-corrected over the methods of one data set and metric, and how many subjects "
+        "a difference of this size needs to be seen (80 % power at p < 0.05)."
     )
+    references = any(one.reference for one in tested)
     return text + (" Rows in italics are references: no methods, and no part of the correction." if references else "")
 
 

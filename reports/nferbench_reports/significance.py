@@ -1,4 +1,4 @@
-"""Is a method better than no translation, and by how much? Paired over the test subjects, corrected for the methods.
+"""Do two methods differ, and by how much? Paired over the test subjects, corrected for the methods.
 
 Five folds give five paired differences, and no two-sided test of five pairs reaches p < 0.05. Subjects are the
 independent units of these data: each is tested once, by networks that never saw them.
@@ -8,86 +8,93 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from nferbench_reports import bootstrap
 from nferbench_reports.markdown import DASH, escape, grid
+from nferbench_reports.paired import NAN, Difference, holm, summarise
 from nferbench_reports.records import Record
 from nferbench_reports.results import PREDICTED, Missing, Outcome, Results
 from nferbench_reports.tables import Convention
 
-COLUMNS = ("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm")
-RESAMPLES = 9999  # random sign flips where there are too many subjects for all of them
-BASE = "none"  # the row that methods are compared with
-_SHOWN = (("accuracy", "Acc (points)", 2), ("psnr", "PSNR (dB)", 2), ("lpips", "LPIPS", 4))  # name, title, decimals
+COLUMNS = (
+    *("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm"),
+    *("against", "effect", "spread", "subjects_needed"),
+)
+BASE = "none"  # the row that methods are compared with in any case
+_SHOWN = (("accuracy", "Acc (points)", 2), ("psnr", "PSNR (dB)", 2), ("lpips", "LPIPS", 4), ("ssim", "SSIM", 4))
 
 
 @final
 @dataclass(frozen=True)
 class Comparison:
-    """One method, or one reference row, against the row "without translation" in one metric."""
+    """One method, or one reference row, against another row in one metric."""
 
     dataset: str
     method: str
+    against: str
     metric: str
-    subjects: int  # that both rows have a result for
-    difference: float  # mean over subjects of method minus base; accuracy in percentage points
-    low: float  # of the interval of the difference; NaN with fewer than two subjects
-    high: float
-    p: float  # two-sided; NaN with fewer than two subjects
-    p_holm: float  # corrected over the methods of one dataset and metric; NaN for a reference row
+    found: Difference  # of method minus the other, over the subjects that both have; accuracy in percentage points
+    p_holm: float  # corrected over the methods of one data set, metric and `against`; NaN for a reference row
     title: str  # of the method
+    against_title: str
     reference: bool
     metric_title: str
     decimals: int
 
 
 def compare(record: Record, results: Sequence[Results], convention: Convention) -> list[Comparison]:
-    """Compare each other row of a record with the row "without translation"; nothing where that row was not run."""
-    base = next((one for one in results if one.row.name == BASE), None)
-    if base is None:
-        return []
-    comparisons = []
+    """Compare each row of a record with each other row, in accuracy, image quality and what was added.
+
+    Macro F1 has no comparison: it is no mean over subjects, who have too few images for one of their own.
+
+    Returns:
+        By metric, then by the row that others are compared with, then by method; a pair without a common subject is
+        left out.
+    """
     added = [(metric.name, metric.title, metric.decimals) for metric in record.metrics()]
-    for metric, title, decimals in (*_SHOWN, *added):
-        without = per_subject(base, metric, convention)
-        tests = []
-        for one in results:
-            if one.row.group == "none":
-                continue
-            both = pd.concat([per_subject(one, metric, convention), without], axis=1, join="inner")
-            differences = (both.iloc[:, 0] - both.iloc[:, 1]).to_numpy(dtype=float)
-            differences = differences[np.isfinite(differences)]
-            if len(differences):
-                tests.append((one.row, differences, sign_flip(differences)))
-        corrected = holm([p if row.group != "reference" else float("nan") for row, _, p in tests])
-        comparisons += [
-            Comparison(
-                record.protocol.dataset,
-                row.name,
-                metric,
-                len(values),
-                float(values.mean()),
-                *bootstrap.interval_of_mean(values),
-                p,
-                p_holm,
-                row.title,
-                row.group == "reference",
-                title,
-                decimals,
-            )
-            for (row, values, p), p_holm in zip(tests, corrected, strict=True)
-        ]
+    metrics = [*_SHOWN, *added]
+    paired: dict[tuple[str, int, int], np.ndarray] = {}
+    for metric, *_ in metrics:
+        people = pd.DataFrame({i: per_subject(one, metric, convention) for i, one in enumerate(results)})
+        values = people.sort_index().to_numpy(dtype=float)
+        for i, j in combinations(range(len(results)), 2):
+            with np.errstate(invalid="ignore"):
+                differences = values[:, i] - values[:, j]
+            if (finite := np.isfinite(differences)).any():
+                paired[metric, i, j] = differences[finite]
+    found = dict(zip(paired, summarise(list(paired.values())), strict=True))
+    found |= {(metric, j, i): one.turned() for (metric, i, j), one in found.items()}
+    comparisons = []
+    for metric, title, decimals in metrics:
+        for other, against in enumerate(results):
+            tests = [(i, found[metric, i, other]) for i in range(len(results)) if (metric, i, other) in found]
+            corrected = holm([NAN if results[i].row.group == "reference" else one.p for i, one in tests])
+            comparisons += [
+                Comparison(
+                    record.protocol.dataset,
+                    (row := results[i].row).name,
+                    against.row.name,
+                    metric,
+                    one,
+                    p_holm,
+                    row.title,
+                    against.row.title,
+                    row.group == "reference",
+                    title,
+                    decimals,
+                )
+                for (i, one), p_holm in zip(tests, corrected, strict=True)
+            ]
     return comparisons
 
 
 def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """The comparisons as a table with `COLUMNS`."""
-    return pd.DataFrame([asdict(one) for one in comparisons], columns=list(COLUMNS))
+    return pd.DataFrame([asdict(one) | asdict(one.found) for one in comparisons], columns=list(COLUMNS))
 
 
 def per_subject(results: Results, metric: str, convention: Convention) -> pd.Series[float]:
@@ -109,53 +116,24 @@ def per_image(results: Results, metric: str, convention: Convention) -> pd.DataF
     return pd.concat(tables) if tables else pd.DataFrame({"subject": [], "value": []}).astype({"value": float})
 
 
-def sign_flip(differences: NDArray[np.float64]) -> float:
-    """Two-sided p of a paired permutation test of the mean: exact where all sign patterns can be tried.
-
-    With random patterns the seed is fixed, so the same results give the same p. NaN for fewer than two differences.
-    """
-    from scipy.stats import permutation_test
-
-    if len(differences) < 2:
-        return float("nan")
-    test = permutation_test(
-        (differences,),
-        lambda values, axis: np.mean(values, axis=axis),
-        permutation_type="samples",
-        n_resamples=RESAMPLES,
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    return float(test.pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (Holm 1979); a NaN is no test: it stays and does not count."""
-    corrected = list(p_values)
-    order = sorted((i for i, p in enumerate(p_values) if not np.isnan(p)), key=lambda i: p_values[i])
-    largest = 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected
-
-
 def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> str:
-    """The comparisons as a Markdown table; `titles` has the printed name of each dataset."""
+    """The comparisons as a Markdown table; `titles` has the printed name of each data set."""
     rows = [
         [
             escape(titles[one.dataset]),
             f"*{escape(one.title)}*" if one.reference else escape(one.title),
             escape(one.metric_title),
-            str(one.subjects),
-            *(signed(value, one.decimals) for value in (one.difference, one.low, one.high)),
-            _p(one.p),
+            str(one.found.subjects),
+            *(signed(value, one.decimals) for value in (one.found.difference, one.found.low, one.found.high)),
+            signed(one.found.effect, 2),
+            _p(one.found.p),
             _p(one.p_holm),
+            DASH if np.isnan(one.found.subjects_needed) else f"{one.found.subjects_needed:.0f}",
         ]
         for one in comparisons
     ]
-    header = ["Data set", "Method", "Metric", "Subjects", "Difference", "Low", "High", "p", "p (Holm)"]
-    return grid(header, rows, "lllrrrrrr") + "\n"
+    header = ["Data set", "Method", "Metric", "Subjects", "Difference", "Low", "High", "Effect", "p", "p (Holm)"]
+    return grid([*header, "Needed"], rows, "lllrrrrrrrr") + "\n"
 
 
 def signed(value: float, decimals: int) -> str:

@@ -136,9 +136,9 @@ def caption(studies: Studies) -> str:
     across = "; level lines: " + ", ".join(one.title for one in studies.references) if studies.references else ""
     return (
         f"One column a study, one marker a row: the number pooled over the test images of {people} subjects "
-        f"({counts}), and its {bootstrap.LEVEL} % interval over subjects (percentile bootstrap, {bootstrap.DRAWS:,} "
-        f"draws). Grey upright line: what the method itself has{across}. Hollow: without folds that others have. "
-        f"PSNR and SSIM: '{convention}' convention{studies.averaged}."
+        f"({counts}), and its {bootstrap.LEVEL} % interval over subjects (bootstrap, {bootstrap.DRAWS:,} draws, "
+        f"expanded percentiles). Grey upright line: what the method itself has{across}. Hollow: without folds that "
+        f"others have. PSNR and SSIM: '{convention}' convention{studies.averaged}."
     )
 
 
@@ -213,12 +213,9 @@ def _point(
 
 
 def _interval(images: pd.DataFrame) -> tuple[float, float] | None:
-    """Of the mean over images. Those of one person are no independent draws: people are drawn, each with all images."""
     people = images.groupby("subject")["value"].agg(["sum", "count"]).to_numpy(dtype=float)
-    if len(people) < 2 or not np.isfinite(people).all():
-        return None
-    sums, counts = bootstrap.resampled(people.T)
-    return bootstrap.interval(sums / counts)
+    low, high = bootstrap.interval_of_pooled(*people.T)
+    return None if np.isnan(low) else (low, high)
 
 
 def _place(value: Plain) -> tuple[int, float]:

@@ -27,7 +27,10 @@ _OTHER_CONVENTION = (
     f"--convention {paper.CONVENTION} shows them."
 )
 
-LONG_COLUMNS = ("table", "dataset", "group", "method", "metric", "convention", "pooled", "mean", "std", "folds")
+LONG_COLUMNS = (
+    *("table", "dataset", "group", "method", "metric", "convention"),
+    *("pooled", "mean", "std", "folds", "separable"),
+)
 
 
 @final
@@ -62,6 +65,7 @@ class Cell:
     folds: tuple[int, ...] = ()  # those that stand behind the numbers
     note: str = ""  # why folds are missing; empty where none is
     published: float | None = None
+    separable: bool | None = None  # from the best of the column; None for the best itself and where no test is
 
     @property
     def difference(self) -> float | None:
@@ -295,7 +299,8 @@ def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
     """All cells, one a line, in `LONG_COLUMNS`.
 
     Accuracy and macro F1 are percentages. `folds` counts the folds behind the numbers: 0 where there are none yet.
-    Metrics that do not apply to a row are left out.
+    `separable` says "yes" or "no", nothing for the best of a column and without a test. Metrics that do not apply to a
+    row are left out.
     """
     lines = [
         (
@@ -309,6 +314,7 @@ def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
             cell.mean,
             cell.std,
             len(cell.folds),
+            {None: "", True: "yes", False: "no"}[cell.separable],
         )
         for table in tables
         for row in table.rows

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import bootstrap as reference
+from scipy.stats import norm, t
 
 from nferbench_reports import write_report
 from nferbench_reports.headroom import COLUMNS, Recovery, frame, recovered, write_markdown
@@ -76,6 +77,7 @@ def test_a_share_and_its_headroom_are_of_the_same_resampled_subjects(workspace: 
         lambda above, below, axis: 100 * above.mean(axis=axis) / below.mean(axis=axis),
         paired=True,
         n_resamples=20_000,
+        confidence_level=1 - 2 * norm.cdf(-math.sqrt(24 / 23) * t.ppf(0.975, 23)),
         method="percentile",
         vectorized=True,
         rng=np.random.default_rng(6),

@@ -166,8 +166,8 @@ def test_methods_are_compared_over_subjects_by_added_metrics_too(workspace: Any)
     mine = row(workspace, "m", [{"gap": measured(workspace, "a1", (1, 1, 2, 4))}], GAP)
     workspace.record([none, mine], folds=1)
     found = significance.compare(*read(workspace), "standard")
-    (gap,) = [one for one in found if one.metric == "gap"]
-    assert (gap.subjects, gap.difference) == (2, -1.5)
+    (gap,) = [one for one in found if one.metric == "gap" and one.against == "none"]
+    assert (gap.found.subjects, gap.found.difference) == (2, -1.5)
     assert "| Gap_1  " in significance.write_markdown(
         [gap], {"tiny": "Tiny"}
     ) and "−1.500" in significance.write_markdown([gap], {"tiny": "Tiny"})

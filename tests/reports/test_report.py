@@ -59,6 +59,7 @@ def test_every_path_of_the_report_was_written_and_nothing_else(workspace: Any, t
         "confusion.csv",
         "subjects.csv",
         "calibration.csv",
+        "comparisons.csv",
     }
     assert set(report.paths) == set((tmp_path / "new" / "out").iterdir())
     assert (tmp_path / "new" / "out" / "report.md").read_text(encoding="utf-8") == report.text
@@ -68,7 +69,7 @@ def test_the_csv_has_exactly_these_columns(workspace: Any, tmp_path: Path) -> No
     both(workspace)
     write_report(workspace.root, tmp_path)
     header, first, *_ = (tmp_path / "tables.csv").read_text().splitlines()
-    assert header == "table,dataset,group,method,metric,convention,pooled,mean,std,folds"
+    assert header == "table,dataset,group,method,metric,convention,pooled,mean,std,folds,separable"
     assert first.startswith("comparison,oulu-casia,none,none,accuracy,,75.0,75.0,35.35")
 
 

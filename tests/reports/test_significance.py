@@ -1,56 +1,21 @@
-"""Tests over subjects."""
+"""Any two rows compared over subjects."""
 
 from __future__ import annotations
 
 import math
-from itertools import product
 from typing import Any
 
-import numpy as np
 import pytest
 
 from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
-from nferbench_reports.significance import COLUMNS, compare, frame, holm, sign_flip, write_markdown
+from nferbench_reports.significance import COLUMNS, compare, frame, write_markdown
 
 
-def compared(workspace: Any) -> list[Any]:
+def compared(workspace: Any, against: str = "none") -> list[Any]:
     record = read_records(workspace.root).chosen[0].record
     results = [load_results(workspace.root, row, record.protocol.classes) for row in record.rows]
-    return compare(record, results, "standard")
-
-
-def test_the_p_value_is_the_share_of_sign_patterns_at_least_as_extreme() -> None:
-    values = np.array([3.0, -1.0, 2.0, 4.0, 0.5])
-    means = [np.mean(np.array(signs) * values) for signs in product([-1, 1], repeat=5)]
-    expected = np.mean([abs(mean) >= values.mean() - 1e-12 for mean in means])
-    assert sign_flip(values) == pytest.approx(expected)
-
-
-def test_five_folds_could_never_be_significant_but_twenty_subjects_can() -> None:
-    assert sign_flip(np.full(5, 10.0)) == pytest.approx(2 / 2**5)
-    assert sign_flip(np.full(20, 0.1)) < 0.001
-
-
-def test_no_difference_gives_one_and_one_subject_gives_no_test() -> None:
-    assert sign_flip(np.zeros(4)) == 1
-    assert math.isnan(sign_flip(np.array([1.0])))
-
-
-def test_the_same_results_give_the_same_p_value() -> None:
-    values = np.random.default_rng(3).normal(0.3, 1, size=40)
-    assert sign_flip(values) == sign_flip(values)
-
-
-def test_holm_multiplies_by_the_hypotheses_left_and_never_decreases() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == [1, 1]
-
-
-def test_holm_does_not_count_what_was_not_tested() -> None:
-    corrected = holm([0.02, math.nan, 0.03])
-    assert corrected[0] == pytest.approx(0.04) and math.isnan(corrected[1])
-    assert holm([]) == []
+    return [one for one in compare(record, results, "standard") if one.against == against]
 
 
 def test_differences_are_means_over_subjects_not_over_images(workspace: Any) -> None:
@@ -59,8 +24,8 @@ def test_differences_are_means_over_subjects_not_over_images(workspace: Any) -> 
     mine = [workspace.fer("m0", "aaab", "aa ff hh aa"), workspace.fer("m1", "c", "ah")]
     workspace.record([workspace.row("none", "none", fer=none), workspace.row("m", "gan", fer=mine)])
     (result,) = compared(workspace)
-    assert (result.metric, result.subjects) == ("accuracy", 3)
-    assert result.difference == pytest.approx((200 / 3 + 0 - 100) / 3)
+    assert (result.metric, result.found.subjects) == ("accuracy", 3)
+    assert result.found.difference == pytest.approx((200 / 3 + 0 - 100) / 3)
 
 
 def test_only_subjects_that_both_rows_have_are_compared(workspace: Any) -> None:
@@ -72,12 +37,12 @@ def test_only_subjects_that_both_rows_have_are_compared(workspace: Any) -> None:
         [workspace.row("none", "none", quality=quality("n", 20)), workspace.row("m", "gan", quality=partial)]
     )
     found = {one.metric: one for one in compared(workspace)}
-    assert (found["psnr"].subjects, found["psnr"].difference) == (2, 1)
-    assert (found["lpips"].subjects, found["lpips"].difference) == (2, 0)
+    assert (found["psnr"].found.subjects, found["psnr"].found.difference) == (2, 1)
+    assert (found["lpips"].found.subjects, found["lpips"].found.difference) == (2, 0)
     assert "accuracy" not in found
 
 
-def test_without_a_base_nothing_is_compared(workspace: Any) -> None:
+def test_a_row_that_was_not_run_is_no_reference_of_others(workspace: Any) -> None:
     fer = [workspace.fer("a0", "ab", "aa ff"), workspace.fer("a1", "cd", "aa ff")]
     workspace.record([workspace.row("oracle", "reference", fer=fer), workspace.row("m", "gan", fer=fer)])
     assert compared(workspace) == []
@@ -93,9 +58,12 @@ def test_references_are_compared_and_take_no_part_in_the_correction(workspace: A
         ]
     )
     found = {one.method: one for one in compared(workspace)}
-    assert {name: one.difference for name, one in found.items()} == {"nir-only": 25, "oracle": 100, "m": 75}
-    assert found["oracle"].p == pytest.approx(2 / 2**4) and (found["oracle"].low, found["oracle"].high) == (100, 100)
-    assert found["m"].p_holm == found["m"].p and math.isnan(found["oracle"].p_holm)
+    assert {name: one.found.difference for name, one in found.items()} == {"nir-only": 25, "oracle": 100, "m": 75}
+    assert found["oracle"].found.p == pytest.approx(2 / 2**4) and (
+        found["oracle"].found.low,
+        found["oracle"].found.high,
+    ) == (100, 100)
+    assert found["m"].p_holm == found["m"].found.p and math.isnan(found["oracle"].p_holm)
     text = write_markdown(list(found.values()), {"tiny": "Tiny"})
     assert "| *oracle*   |" in text and "| m  " in text
 
@@ -105,7 +73,7 @@ def test_intervals_are_of_the_mean_over_subjects(workspace: Any) -> None:
     mine = [workspace.fer("m0", "ab", "aa ff"), workspace.fer("m1", "c", "ah")]
     workspace.record([workspace.row("none", "none", fer=none), workspace.row("m", "gan", fer=mine)])
     (result,) = compared(workspace)  # +100, 0 and -100: three times the same subject has a chance of 1/27 > 2.5 %
-    assert (result.difference, result.low, result.high) == (0, -100, 100)
+    assert (result.found.difference, result.found.low, result.found.high) == (0, -100, 100)
     (line,) = write_markdown([result], {"tiny": "Tiny"}).splitlines()[2:]
     assert [cell.strip() for cell in line.split("|")][4:8] == ["3", "+0.00", "−100.00", "+100.00"]
 
@@ -117,7 +85,7 @@ def test_accuracy_of_a_subject_is_its_mean_over_images_and_trainings(workspace: 
     mine["folds"][0]["fer_repeats"] = [workspace.fer("m1", "aab", "aa aa fa")]
     workspace.record([none, mine], folds=1, fer_seeds=2)
     (result,) = compared(workspace)  # a: 3 of 4 instead of 1 of 4, b: 1 of 2 instead of 2 of 2
-    assert (result.subjects, result.difference, result.low, result.high) == (2, 0, -50, 50)
+    assert (result.found.subjects, result.found.difference, result.found.low, result.found.high) == (2, 0, -50, 50)
 
 
 def test_infinite_psnr_is_left_out_rather_than_tested(workspace: Any) -> None:
@@ -125,9 +93,11 @@ def test_infinite_psnr_is_left_out_rather_than_tested(workspace: Any) -> None:
     mine = [workspace.quality("m", "ab", [(0.5, "inf", 0.5, 60, 0.9), (0.5, 25, 0.5, 60, 0.9)])]
     workspace.record([workspace.row("none", "none", quality=none), workspace.row("m", "gan", quality=mine)])
     found = {one.metric: one for one in compared(workspace)}
-    assert (found["psnr"].subjects, found["psnr"].difference) == (1, 5)
-    assert math.isnan(found["psnr"].p_holm) and math.isnan(found["psnr"].low)
-    assert "+5.00 |   – |    – |   – |        – |" in write_markdown([found["psnr"]], {"tiny": "Tiny"})
+    assert (found["psnr"].found.subjects, found["psnr"].found.difference) == (1, 5)
+    assert math.isnan(found["psnr"].p_holm) and math.isnan(found["psnr"].found.low)
+    assert "+5.00 |   – |    – |      – |   – |        – |      – |" in write_markdown(
+        [found["psnr"]], {"tiny": "Tiny"}
+    )
 
 
 def test_the_table_has_exactly_its_columns_even_when_empty(workspace: Any) -> None:
@@ -137,3 +107,26 @@ def test_the_table_has_exactly_its_columns_even_when_empty(workspace: Any) -> No
     table = frame(compared(workspace))
     assert tuple(table.columns) == COLUMNS and len(table) == 1
     assert "| Tiny" in write_markdown(compared(workspace), {"tiny": "Tiny"})
+
+
+def test_any_two_rows_are_compared_and_turned_around_only_the_sign_changes(workspace: Any) -> None:
+    answers = {"none": "af af ff hf aa", "m": "aa ff ff hh aa", "n": "aa ff fa hh ah"}
+    workspace.record(
+        [workspace.row(n, "gan", fer=[workspace.fer(n, "abcde", text)]) for n, text in answers.items()], folds=1
+    )
+    (forth,) = [one for one in compared(workspace, "n") if one.method == "m"]
+    (back,) = [one for one in compared(workspace, "m") if one.method == "n"]
+    assert forth.found.difference == 40 and back.found.difference == -40
+    assert (back.found.low, back.found.high) == (-forth.found.high, -forth.found.low)
+    assert back.found.effect == -forth.found.effect and back.found.p == forth.found.p
+    assert (forth.title, forth.against_title) == ("m", "n")
+
+
+def test_each_reference_row_has_a_correction_of_its_own(workspace: Any) -> None:
+    answers = {"none": "af " * 8, "m": "aa " * 8, "n": "aa " * 7 + "af"}
+    workspace.record(
+        [workspace.row(n, "gan", fer=[workspace.fer(n, "abcdefgh", text)]) for n, text in answers.items()], folds=1
+    )
+    p = {(one.against, one.method): (one.found.p, one.p_holm) for who in answers for one in compared(workspace, who)}
+    assert p["none", "m"] == (2 / 2**8, 4 / 2**8) and p["none", "n"] == (2 / 2**7, 2 / 2**7)
+    assert p["m", "none"] == (2 / 2**8, 4 / 2**8) and p["m", "n"] == (1, 1)

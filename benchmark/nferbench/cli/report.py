@@ -11,6 +11,7 @@ import typer
 
 from nferbench.cli.options import Preset, Workspace
 from nferbench.cli.output import complain, say
+from nferbench.cli.requests import items
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import one_line
 
@@ -44,6 +45,10 @@ def report(
     replace: Annotated[
         bool, typer.Option("--replace", help="Write over a report that shows more than this one would.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[,NAME]", help="Rows to compare with; default none,nfer-sde if they were run."),
+    ] = None,
 ) -> None:
     """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench_reports import write_report
@@ -59,6 +64,7 @@ def report(
             convention=convention,
             paper=paper,
             preset=preset,
+            against=None if against is None else items(against),
             records=record,
             title=title,
             side_by_side=side_by_side,
