@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, final
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
 from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports.drawn import Drawn, write_markdown
 from nferbench_reports.naming import stem, table_stem
+from nferbench_reports.page import Headline, Page, write_page
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
-from nferbench_reports.pushes import panels_of
+from nferbench_reports.pushes import Panel, panels_of
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
-from nferbench_reports.results import load_results
+from nferbench_reports.results import Missing, load_results
+from nferbench_reports.results_sections import (
+    drawn_section,
+    headroom_section,
+    pushes_sheet,
+    significance_section,
+    studies_sheet,
+    tables_section,
+)
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet
 from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
@@ -24,12 +34,12 @@ from nferbench_reports.tables import Convention, Table, ablation, comparison, lo
 if TYPE_CHECKING:
     import pandas as pd
 
-# What the page has below the tables, in this order; None where there is nothing to show.
+# What the page has below what report.md has, in this order; None where there is nothing to show.
 SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
 
 _INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
 _HEADROOM = (
-    "**Headroom.** How much of what true NIR of the extra set gains over no translation each row recovers: accuracy as "
+    "How much of what true NIR of the extra set gains over no translation each row recovers: accuracy as "
     "mean over the test subjects, its difference from no translation, and the share (row − without translation) / "
     f"(oracle − without translation), both with their {_INTERVAL}; above and below the line of a share stand the same "
     "subjects. Rows in italics are references."
@@ -51,11 +61,12 @@ def write_report(
 ) -> Report:
     """Write the report of a workspace.
 
-    In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
-    grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
-    pushes-<dataset>.png where guided methods stored how hard they push, headroom.csv where there are an oracle and the
-    row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies. A dataset whose
-    name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
+    In `out`: report.html, a page with all of it; report.md, tables.tex with one table-*.tex and one table-*.csv for
+    each table, tables.csv, significance.csv and one grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png
+    where there are ablation rows, a pushes-<dataset>.png and pushes.csv where guided methods stored how hard they push,
+    headroom.csv where there are an oracle and the row "without translation", studies.csv and a study-<dataset>.png
+    where there are rows of studies. A dataset whose name is not of small letters, digits and ".+-" has eight digits of
+    its hash in these names.
 
     Args:
         workspace: where the results are stored.
@@ -86,12 +97,18 @@ def write_report(
     tested = [one for run in reported for one in significance.compare(run.record, run.tabled(), chosen)]
     recovered = [one for run in reported for one in headroom.recovered(run.record, run.tabled())]
     studies = {record.protocol.dataset: read_studies(record, results, chosen) for record, results in runs}
+    found = [each for each in studies.values() if each]
+    titles = {run.record.protocol.dataset: run.record.protocol.dataset_title for run in reported}
+    said = tuple(_said(workspace, records, paper))
+    says = _reading(records, tested)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
-        pictures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
-        pictures += [drawn for record, _ in runs for drawn in _curves(record, studies[record.protocol.dataset], out)]
-        text = _text(workspace, records, tables, tested, recovered, [below for _, below in pictures], paper)
+        grids = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
+        panels = {run.record.protocol.dataset: panels_of(workspace, run.record) for run in reported}
+        pushes = [drawn for stored in records.chosen for drawn in _pushes(stored.record, panels, out)]
+        curves = [drawn for record, _ in runs for drawn in _curves(record, studies[record.protocol.dataset], out)]
+        pictures = (*grids, *pushes, *curves)
+        text = _text(said, tables, tested, recovered, pictures, titles, says)
         fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
         files = {
             "report.md": text,
@@ -104,18 +121,31 @@ def write_report(
             files["headroom.csv"] = _csv(headroom.frame(recovered))
         else:
             (out / "headroom.csv").unlink(missing_ok=True)  # never older shares beside newer tables
-        if found := [each for each in studies.values() if each]:
+        if found:
             files["studies.csv"] = _csv(studies_frame(found))
         else:
             (out / "studies.csv").unlink(missing_ok=True)  # nor older curves
-        sections = [section for make in SECTIONS if (section := make(reported, asked))]
+        pushed = {dataset: mine for dataset, (mine, _) in panels.items() if mine}
+        if not pushed:
+            (out / "pushes.csv").unlink(missing_ok=True)
+        own = (
+            tables_section(tables),
+            significance_section(tested, titles, says.significance),
+            headroom_section(recovered, titles, says.headroom),
+            drawn_section("studies", "Studies", curves, studies_sheet(found, titles)),
+            drawn_section("pushes", "Pushes", pushes, pushes_sheet(pushed, titles)),
+            drawn_section("examples", "Example faces", grids if asked.faces else ()),
+        )
+        sections = [section for section in (*own, *(make(reported, asked) for make in SECTIONS)) if section]
         sheets = [part for section in sections for part in section.parts if isinstance(part, Sheet)]
-        files |= {f"{sheet.name}.csv": _csv(sheet.frame) for sheet in sheets}
+        files |= {name: _csv(sheet.frame) for sheet in sheets if (name := f"{sheet.name}.csv") not in files}
+        headlines = tuple(_headline(workspace, stored) for stored in records.chosen)
+        files["report.html"] = write_page(Page("Results", headlines, said, tuple(sections), not asked.faces))
         for name, content in files.items():
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the report cannot be written to '{out}' ({error.strerror}); choose another: --out") from None
-    drawn = [path for path, _ in pictures if path is not None]
+    drawn = [one.path for one in pictures if one.path is not None]
     return Report((*(out / name for name in files), *drawn), text, records.problems)
 
 
@@ -135,42 +165,73 @@ def _run(workspace: Path, stored: Stored) -> Run:
     return Run(workspace, stored.file, record, tuple(results))
 
 
-def _text(
-    workspace: Path,
-    records: Records,
-    tables: Sequence[Table],
-    tested: Sequence[significance.Comparison],
-    recovered: Sequence[headroom.Recovery],
-    figures: Sequence[str],
-    paper: bool,
-) -> str:
-    titles = {stored.record.protocol.dataset: stored.record.protocol.dataset_title for stored in records.chosen}
-    parts = ["# Results\n", _protocols(workspace, records, paper), *(markdown.write_table(table) for table in tables)]
+@final
+@dataclass(frozen=True)
+class _Reading:
+    """How to read the numbers, in sentences of plain text."""
+
+    significance: str
+    headroom: str
+
+
+def _reading(records: Records, tested: Sequence[significance.Comparison]) -> _Reading:
     averaged = "".join(
-        f" {markdown.escape(stored.record.protocol.dataset_title)}{stored.record.protocol.averaged()}."
+        f" {stored.record.protocol.dataset_title}{stored.record.protocol.averaged()}."
         for stored in records.chosen
         if stored.record.protocol.averaged()
     )
+    references = any(one.reference for one in tested)
+    return _Reading(_significance(references) + averaged, _HEADROOM + averaged)
+
+
+def _text(
+    said: Sequence[str],
+    tables: Sequence[Table],
+    tested: Sequence[significance.Comparison],
+    recovered: Sequence[headroom.Recovery],
+    pictures: Sequence[Drawn],
+    titles: Mapping[str, str],
+    says: _Reading,
+) -> str:
+    lines = "".join(f"- {markdown.escape(line)}\n" for line in said)
+    parts = ["# Results\n", lines, *(markdown.write_table(table) for table in tables)]
     if tested:
-        references = any(one.reference for one in tested)
-        parts += [_significance(references) + averaged + "\n", significance.write_markdown(tested, titles)]
+        parts += [f"**Significance.** {markdown.escape(says.significance)}\n"]
+        parts += [significance.write_markdown(tested, titles)]
     if recovered:
-        parts += [_HEADROOM + averaged + "\n", headroom.write_markdown(recovered, titles)]
-    return "\n".join([*parts, *figures])
+        parts += [f"**Headroom.** {markdown.escape(says.headroom)}\n", headroom.write_markdown(recovered, titles)]
+    return "\n".join([*parts, *map(write_markdown, pictures)])
 
 
 def _significance(references: bool) -> str:
     """How to read the table of differences, with a word on reference rows where there are any."""
     text = (
-        "**Significance.** Each method against no translation, paired over the test subjects: mean difference, its "
+        "Each method against no translation, paired over the test subjects: mean difference, its "
         f"{_INTERVAL}, two-sided sign-flip permutation test, Holm-corrected over the methods of one data set and "
         "metric."
     )
     return text + (" Rows in italics are references: no methods, and no part of the correction." if references else "")
 
 
-def _protocols(workspace: Path, records: Records, paper: bool) -> str:
-    """What was run, what was left out and what could not be read."""
+def _headline(workspace: Path, stored: Stored) -> Headline:
+    record, protocol = stored.record, stored.record.protocol
+    counts = load_prepared(workspace, record.faces) or protocol
+    facts = {
+        "subjects": str(counts.subjects),
+        "pairs": str(counts.pairs),
+        {"folds": "folds", "repeats": "random draws", "fixed": "fixed splits"}[protocol.division]: str(protocol.folds),
+        "rows": str(len(record.rows)),
+        "preset": protocol.preset,
+        "faces": f"{protocol.size} px",
+        "extra set": protocol.extra_title or protocol.extra or "none",
+        "recogniser": protocol.fer_title,
+        "run": f"{record.created:%Y-%m-%d}",
+    }
+    return Headline(protocol.dataset_title, tuple(facts.items()))
+
+
+def _said(workspace: Path, records: Records, paper: bool) -> list[str]:
+    """What was run, what was left out and what could not be read, in plain text."""
     lines = []
     for stored in records.chosen:
         record, protocol = stored.record, stored.record.protocol
@@ -186,58 +247,55 @@ def _protocols(workspace: Path, records: Records, paper: bool) -> str:
                 f"{protocol.dataset_title}: the published values are of full training at 256 px; "
                 f"differences from preset {protocol.preset} are not a matter of the methods alone"
             )
-    lines += records.notes
-    lines += [f"Not readable: {problem}" for problem in records.problems]
-    return "".join(f"- {markdown.escape(line)}\n" for line in lines)
+    return [*lines, *records.notes, *(f"Not readable: {problem}" for problem in records.problems)]
 
 
-def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The picture grids of a record, and what stands in the text for each."""
+def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[Drawn]:
+    """The picture grids of a record."""
     protocol = stored.record.protocol
-    title = markdown.escape(protocol.dataset_title)
     kinds: tuple[TableName, ...] = ("comparison", "ablation")
     for kind in kinds:
         if kind == "ablation" and not any(kind in row.tables for row in stored.record.rows):
             continue
         path = out / f"grid-{stem(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
-        if reason := grid.write_grid(workspace, stored.record, path, kind):
+        what = "Ablation rows" if kind == "ablation" else "Translations"
+        alt = f"{what} on test faces of {protocol.dataset_title}"
+        faces = grid.write_grid(workspace, stored.record, path, kind)
+        if isinstance(faces, Missing):
             path.unlink(missing_ok=True)  # never an older picture beside newer tables
-            yield None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
+            yield Drawn(None, alt, f"No picture grid of {protocol.dataset_title}: {faces.reason}.")
         else:
-            what = "Ablation rows" if kind == "ablation" else "Translations"
-            alt = markdown.inside_brackets(protocol.dataset_title)
-            yield path, f"![{what} on test faces of {alt}]({path.name})\n\n{grid.RULE}\n"
+            yield Drawn(path, alt, grid.RULE, faces=faces)
 
 
-def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The figure of pushes of a record that has any, and what stands in the text for it."""
-    protocol = stored.record.protocol
+def _pushes(record: Record, found: Mapping[str, tuple[list[Panel], list[str]]], out: Path) -> Iterator[Drawn]:
+    """The figure of pushes of a record that has any."""
+    protocol = record.protocol
     path = out / f"pushes-{stem(protocol.dataset)}.png"
     path.unlink(missing_ok=True)  # never an older figure beside newer tables
-    panels, faults = panels_of(workspace, stored.record)
-    text = "".join(f"- Pushes not drawn: {markdown.escape(fault)}.\n" for fault in faults)
+    panels, faults = found[protocol.dataset]
+    lines = tuple(f"Pushes not drawn: {fault}." for fault in faults)
+    alt = f"Pushes of guided methods on {protocol.dataset_title}"
     if panels:
         pushes_figure.draw_pushes(panels, path)
-        alt = markdown.inside_brackets(protocol.dataset_title)
-        text = f"![Pushes of guided methods on {alt}]({path.name})\n\n{pushes_figure.RULE}\n\n{text}"
-    if text:
-        yield path if panels else None, text
+        yield Drawn(path, alt, pushes_figure.RULE, lines)
+    elif lines:
+        yield Drawn(None, alt, "", lines)
 
 
-def _curves(record: Record, studies: Studies | None, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The figure of the studies of a record, and what stands in the text for it."""
+def _curves(record: Record, studies: Studies | None, out: Path) -> Iterator[Drawn]:
+    """The figure of the studies of a record."""
     path = out / f"study-{stem(record.protocol.dataset)}.png"
     path.unlink(missing_ok=True)
     if studies is None:
         return
-    lines = "".join(f"- {markdown.escape(line)}\n" for study in studies.studies for line in told(study))
-    if not studies.measured():
-        title = markdown.escape(record.protocol.dataset_title)
-        yield None, f"No figure of the studies on {title}: no row of them is finished.\n\n{lines}"
-        return
-    study_figure.draw(studies, path)
-    alt = markdown.inside_brackets(record.protocol.dataset_title)
-    yield path, f"![Studies on {alt}]({path.name})\n\n{markdown.escape(caption(studies))}\n\n{lines}"
+    title = record.protocol.dataset_title
+    lines = tuple(line for study in studies.studies for line in told(study))
+    if studies.measured():
+        study_figure.draw(studies, path)
+        yield Drawn(path, f"Studies on {title}", caption(studies), lines)
+    else:
+        yield Drawn(None, "", f"No figure of the studies on {title}: no row of them is finished.", lines)
 
 
 def _csv(frame: pd.DataFrame) -> str:
