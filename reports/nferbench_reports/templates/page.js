@@ -181,7 +181,7 @@
       "% needs \\usepackage{booktabs}",
       `\\begin{tabular}{${text.map((each) => each ? "l" : "r").join("")}}`,
       "\\toprule",
-      ...(headings.length ? [line(headings.map(({ text: heading, span }) => `\\multicolumn{${span}}{c}{${tex(heading)}}`)), rules.join(" ")] : []),
+      ...(headings.length ? [line(headings.map(({ text: heading, span }) => heading ? `\\multicolumn{${span}}{c}{${tex(heading)}}` : "& ".repeat(span - 1))), rules.join(" ")] : []),
       line(titles.map(tex)),
       "\\midrule",
       ...rows.map((row) => line(row.map(set))),
