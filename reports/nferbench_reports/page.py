@@ -69,6 +69,7 @@ def write_page(page: Page) -> str:
 
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("nferbench_reports"),
@@ -80,7 +81,7 @@ def _environment() -> Environment:
     environment.filters["own_ids"] = _own_ids
     environment.filters["kind"] = lambda part: type(part).__name__
     environment.filters["laid_out"] = lay_out
-    environment.filters["base64"] = lambda content: b64encode(content).decode()
+    environment.filters["base64"] = lambda content: Markup(b64encode(content).decode())
     return environment
 
 

@@ -1,31 +1,21 @@
-"""A sheet as HTML: its cells printed, marked and shaded, its rows where a reader without scripts finds them."""
+"""A sheet as HTML, laid out so that readers without scripts find its rows, and that many rows weigh little."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, Literal, final
+from typing import final
 
-import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
-from numpy.typing import NDArray
+from markupsafe import Markup
 
-from nferbench.contract.printable import one_line
 from nferbench_reports.section import Sheet, Shown
+from nferbench_reports.sheet_rows import Place, cells, is_number, levels, printed, truths
 
-DASH = "–"
-IN_PLACE = 2_000  # rows that stand in the page as they are
-OF_A_CHOICE = 5_000  # rows that a browser is given at a time where there are more in all
+IN_PLACE = 2_000  # rows that stand in the page as they are where a reader can choose among them
+OF_A_CHOICE = 5_000  # rows that are shown at a time
 IN_ALL = 100_000  # rows of a sheet that is part of the page; of a longer one the page names the file
-_LONG = 40  # characters from which on a text may be broken into lines
-_GROUPED = 10_000  # whole numbers from here on have a narrow space between thousands
-
-
-# Of a column: the reader chose its value; it names the row; or it is not the first below its heading.
-Place = Literal["picked", "first", "inner", ""]
 
 
 @final
@@ -90,68 +80,29 @@ def lay_out(sheet: Sheet) -> Laid:
     fixed = tuple(
         (titles.get(name, _title(name)), printed(coded[name][1][0])) for name in sheet.pick if len(coded[name][1]) == 1
     )
-    columns = [
-        *(Shown(name, titles.get(name, _title(name))) for name in several),
-        *(shown for shown in sheet.columns if shown.name not in sheet.pick),
-    ]
-    places = _places(columns, len(several))
-    heads = tuple(_head(frame, shown, place) for shown, place in zip(columns, places, strict=True))
     picked = [" ".join(map(str, codes)) for codes in zip(*(coded[name][0] for name in several), strict=True)]
-    rows = list(_rows(sheet, columns, places, picked)) if len(frame) <= IN_ALL else []
-    blocks: dict[str, list[Markup]] = {}
-    if len(rows) > IN_PLACE:
-        for code, row in zip(picked, rows, strict=False):
-            blocks.setdefault(code, []).append(row)
-        rows = []
-        if max(map(len, blocks.values()), default=0) > OF_A_CHOICE:
-            blocks = {}
+    largest = max(Counter(picked).values(), default=len(frame))
+    in_place = len(frame) <= (IN_PLACE if several else OF_A_CHOICE)
+    if not in_place and (len(frame) > IN_ALL or largest > OF_A_CHOICE):
+        return Laid(sheet, (), (), choices, fixed, Markup(), (), len(frame))
+    columns = [shown for shown in sheet.columns if shown.name not in sheet.pick]
+    if in_place:  # without scripts the choices stand in the rows
+        columns = [*(Shown(name, titles.get(name, _title(name))) for name in several), *columns]
+    places = _places(columns, len(several) if in_place else 0)
+    rows = _rows(sheet, columns, places, picked, in_place)
+    blocks: dict[str, list[str]] = {}
+    for code, row in zip(picked, rows, strict=True) if not in_place else ():
+        blocks.setdefault(code, []).append(row)
     return Laid(
         sheet,
-        heads,
+        tuple(_head(frame, shown, place) for shown, place in zip(columns, places, strict=True)),
         tuple(_headings(columns, places)),
         choices,
         fixed,
-        Markup("\n").join(rows),
-        tuple((code, Markup("\n").join(mine)) for code, mine in blocks.items()),
+        Markup("\n".join(rows) if in_place else ""),
+        tuple((code, Markup("\n".join(mine))) for code, mine in blocks.items()),
         len(frame),
     )
-
-
-def printed(value: Any, decimals: int | None = None, signed: bool = False) -> str:
-    """A value as it stands in the page.
-
-    Args:
-        value: a number, a text, True or False; a dash comes of what is missing.
-        decimals: of a number; None prints whole numbers whole and others with six digits.
-        signed: whether a number above 0 has its sign.
-
-    >>> printed(-0.004, 2), printed(0.0004, 3), printed(12.5, 1, signed=True), printed(float("nan"), 2)
-    ('0.00', '< 0.001', '+12.5', '–')
-    """
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, Real):
-        return _number(value, decimals, signed)
-    return DASH if value is None or value is pd.NA or value is pd.NaT else one_line(" ".join(str(value).split()))
-
-
-def _number(value: Real, decimals: int | None, signed: bool) -> str:
-    number = float(value)
-    if math.isnan(number):
-        return DASH
-    plus = "+" if signed else ""
-    if math.isinf(number):
-        return f"{plus}∞" if number > 0 else "−∞"
-    if decimals is None and (isinstance(value, Integral) or number.is_integer()):
-        whole = int(value) if isinstance(value, Integral) else int(number)
-        grouped = f"{whole:{plus},}" if abs(whole) >= _GROUPED else f"{whole:{plus}}"
-        return grouped.replace(",", "\u202f").replace("-", "−")
-    if decimals is None:
-        return f"{number:{plus}.6g}".replace("-", "−")
-    rounded = round(number, decimals) + 0.0  # the sum turns -0.0 into 0.0
-    if rounded == 0 and number > 0 and not signed:
-        return f"< {10**-decimals:.{decimals}f}"
-    return f"{rounded:{plus}.{decimals}f}".replace("-", "−")
 
 
 def _title(name: str) -> str:
@@ -169,12 +120,8 @@ def _places(columns: Sequence[Shown], several: int) -> list[Place]:
 def _head(frame: pd.DataFrame, shown: Shown, place: Place) -> Head:
     arrow = {"higher": "↑", "lower": "↓", None: ""}[shown.better]
     title = shown.title if arrow in shown.heading + shown.title else f"{shown.title} {arrow}"
-    number = _is_number(frame[shown.name])
+    number = is_number(frame[shown.name])
     return Head(title, number, number and shown.better != "lower", place)
-
-
-def _is_number(column: pd.Series[Any]) -> bool:
-    return all(isinstance(value, Real) and not isinstance(value, bool | np.bool_) for value in column.dropna())
 
 
 def _headings(columns: Sequence[Shown], places: Sequence[Place]) -> Iterator[Heading]:
@@ -187,50 +134,15 @@ def _headings(columns: Sequence[Shown], places: Sequence[Place]) -> Iterator[Hea
             yield Heading(shown.heading, 1 + inner, place)
 
 
-def _rows(sheet: Sheet, columns: Sequence[Shown], places: Sequence[Place], picked: Sequence[str]) -> Iterator[Markup]:
-    levels = _levels(sheet, picked)
-    cells = [
-        _cells(sheet.frame, shown, place, levels.get(shown.name)) for shown, place in zip(columns, places, strict=True)
+def _rows(
+    sheet: Sheet, columns: Sequence[Shown], places: Sequence[Place], picked: Sequence[str], coded: bool
+) -> Iterator[str]:
+    shades = levels(sheet, picked)
+    by_column = [
+        cells(sheet.frame, shown, place, shades.get(shown.name)) for shown, place in zip(columns, places, strict=True)
     ]
-    aside = _truths(sheet.frame, sheet.italic)
-    for number, row in enumerate(zip(*cells, strict=True)):
-        code = f' data-p="{picked[number]}"' if picked else ""
+    aside = truths(sheet.frame, sheet.italic)
+    for number, row in enumerate(zip(*by_column, strict=True)):
+        code = f' data-p="{picked[number]}"' if coded and picked else ""
         kind = ' class="aside"' if aside[number] else ""
-        yield Markup(f"<tr{code}{kind}>{''.join(row)}</tr>")  # the cells are escaped
-
-
-def _cells(frame: pd.DataFrame, shown: Shown, place: Place, levels: NDArray[np.float64] | None) -> Iterator[Markup]:
-    values = frame[shown.name].tolist()
-    element, scope = ("th", ' scope="row"') if place == "first" else ("td", "")
-    kinds: list[str] = [place if place in ("picked", "inner") else ""]
-    if not _is_number(frame[shown.name]):
-        kinds += ["text", "long" if any(isinstance(value, str) and len(value) > _LONG for value in values) else ""]
-    decimals: Sequence[Any] = (
-        frame[shown.decimals].tolist() if isinstance(shown.decimals, str) else [shown.decimals] * len(frame)
-    )
-    bold = _truths(frame, shown.bold)
-    marks = frame[shown.marks].tolist() if shown.marks else [""] * len(frame)
-    for number, value in enumerate(values):
-        level = levels[number] if levels is not None else 0.0
-        names = " ".join(filter(None, [*kinds, ("more" if level > 0 else "less") if level else ""]))
-        attributes = scope + (f' class="{names}"' if names else "")
-        attributes += f' style="--level:{abs(level):.2f}"' if level else ""
-        content = escape(printed(value, decimals[number], shown.signed))
-        content = Markup("<b>{}</b>").format(content) if bold[number] else content
-        mark = Markup("<sup>{}</sup>").format(marks[number]) if marks[number] else ""
-        yield Markup(f"<{element}{attributes}>{content}{mark}</{element}>")
-
-
-def _truths(frame: pd.DataFrame, name: str) -> Sequence[bool]:
-    return [bool(value) for value in frame[name]] if name else [False] * len(frame)
-
-
-def _levels(sheet: Sheet, picked: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
-    """How dark the cells of shaded columns are, -1 to 1: as parts of the largest that is shown at the same time."""
-    names = [shown.name for shown in sheet.columns if shown.shaded]
-    if not names or sheet.frame.empty:
-        return {}
-    values = sheet.frame[names].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
-    largest = values.abs().max(axis=1).groupby(list(picked) or [""] * len(values)).transform("max")
-    parts = values.div(largest.where(largest > 0), axis=0).fillna(0.0)
-    return {name: parts[name].to_numpy(dtype=float) for name in names}
+        yield f"<tr{code}{kind}>{''.join(row)}</tr>"

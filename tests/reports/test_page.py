@@ -15,7 +15,8 @@ import pytest
 from nferbench_reports import write_report
 from nferbench_reports.page import Headline, Page, write_page
 from nferbench_reports.section import Figure, Picture, Section, Sheet, Shown, Widget
-from nferbench_reports.sheet_html import IN_ALL, IN_PLACE, OF_A_CHOICE, lay_out, printed
+from nferbench_reports.sheet_html import IN_ALL, IN_PLACE, OF_A_CHOICE, lay_out
+from nferbench_reports.sheet_rows import printed
 
 NASTY = "</script></style><img src=x onerror=alert(1)>\"'&\u2028"
 VOID = {"meta", "link", "img", "br"}
@@ -108,6 +109,8 @@ def confusion() -> Sheet:
         (-0.001, 2, True, "+0.00"),
         (0.0, 3, False, "0.000"),
         (0.0002, 3, False, "< 0.001"),
+        (0.0009, 3, False, "< 0.001"),
+        (0.001, 3, False, "0.001"),
         (-0.0002, 3, False, "0.000"),
         (float("nan"), 2, True, "–"),
         (None, None, False, "–"),
@@ -209,6 +212,13 @@ def test_many_rows_are_kept_by_choice_and_are_text_too() -> None:
     assert not any("<img" in code or "</script" in code or "\u2028" in code for _, code in blocks)
     assert f">{1999 / 7:.3f}<" in blocks[1999 % 3][1]
     assert "losses.csv has them all" in page.text
+
+
+def test_rows_that_nobody_can_choose_among_stand_in_the_page_up_to_a_number() -> None:
+    sheet = long(OF_A_CHOICE, 1)
+    for pick in ((), ("network",)):
+        laid = lay_out(Sheet("s", "S", sheet.frame, sheet.columns, pick))
+        assert laid.rows.count("<tr>") == OF_A_CHOICE and laid.blocks == ()
 
 
 @pytest.mark.parametrize(("rows", "choices"), [(OF_A_CHOICE + 1, 1), (2 * OF_A_CHOICE + 2, 2), (IN_ALL + 1, 100)])
