@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ def printed(value: Any, decimals: int | None = None, signed: bool = False) -> st
     return DASH if value is None or value is pd.NA or value is pd.NaT else one_line(" ".join(str(value).split()))
 
 
-def _number(value: Real, decimals: int | None, signed: bool) -> str:
+def _number(value: SupportsFloat, decimals: int | None, signed: bool) -> str:
     number = float(value)
     if math.isnan(number):
         return DASH
