@@ -293,6 +293,21 @@ def test_each_section_has_a_link_and_each_link_a_section() -> None:
     assert links == ["#content", "#run", "#made-up"] and {"content", "run", "made-up"} <= set(read.ids())
 
 
+def test_what_sections_bring_stands_in_the_page_and_in_files_beside_it(
+    workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Section("made-up", "Made up", ("Words.",), (confusion(), Picture(b"", "alt", "caption", faces=3)))
+    monkeypatch.setattr("nferbench_reports.report.SECTIONS", (lambda runs, asked: None, lambda runs, asked: made))
+    workspace.record([workspace.row("none", "none", fer=[workspace.fer("f", "ab", "aa fh")])], folds=1)
+    written = write_report(workspace.root, tmp_path)
+    page = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "made-up" in page.ids() and "Words." in page.text and "contains 3 pictures of faces" in page.text
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "confusion.csv"), confusion().frame)
+    assert {tmp_path / "report.html", tmp_path / "confusion.csv"} <= set(written.paths)
+    for text in ("Tiny", "subjects", "2025-01-02", "No picture grid"):
+        assert text in page.text
+
+
 def test_the_page_of_a_report_has_the_numbers_of_its_tables(workspace: Any, tmp_path: Path) -> None:
     def row(name: str, group: str, **more: Any) -> dict[str, Any]:
         fer = [workspace.fer(f"{name}0", "ab", "aa fh"), workspace.fer(f"{name}1", "cd", "aa ff")]

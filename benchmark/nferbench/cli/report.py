@@ -25,7 +25,7 @@ def report(
     paper: Annotated[bool, typer.Option("--paper", help="Published values and differences beside ours.")] = False,
     preset: Preset = None,
 ) -> None:
-    """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
+    """Write Tables 1-3 as a page, Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench.workspace.unbundling import unpacked
     from nferbench_reports import write_report
 

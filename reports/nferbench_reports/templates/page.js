@@ -169,6 +169,7 @@
     const line = (cells) => `${cells.join(" & ")} \\\\`;
     const set = ({ text: content, marks, bold, italic }) => {
       const plain = tex(content);
+      if (!plain) return "";
       return (bold ? `\\textbf{${plain}}` : italic ? `\\textit{${plain}}` : plain) + (marks ? `$^{\\mathrm{${tex(marks).replaceAll("$", "")}}}$` : "");
     };
     const rules = [];
