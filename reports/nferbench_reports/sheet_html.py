@@ -83,7 +83,7 @@ def lay_out(sheet: Sheet) -> Laid:
     picked = [" ".join(map(str, codes)) for codes in zip(*(coded[name][0] for name in several), strict=True)]
     largest = max(Counter(picked).values(), default=len(frame))
     in_place = len(frame) <= (IN_PLACE if several else OF_A_CHOICE)
-    if not in_place and (len(frame) > IN_ALL or largest > OF_A_CHOICE):
+    if not sheet.columns or (not in_place and (len(frame) > IN_ALL or largest > OF_A_CHOICE)):
         return Laid(sheet, (), (), choices, fixed, Markup(), (), len(frame))
     columns = [shown for shown in sheet.columns if shown.name not in sheet.pick]
     if in_place:  # without scripts the choices stand in the rows

@@ -224,7 +224,12 @@ def test_rows_that_nobody_can_choose_among_stand_in_the_page_up_to_a_number() ->
 @pytest.mark.parametrize(("rows", "choices"), [(OF_A_CHOICE + 1, 1), (2 * OF_A_CHOICE + 2, 2), (IN_ALL + 1, 100)])
 def test_too_many_rows_are_said_to_be_in_the_file(rows: int, choices: int) -> None:
     page = Reader(page_of(long(rows, choices)))
-    assert page.tables == [] and f"{rows} rows, which are too many for a page: losses.csv has them." in page.text
+    assert page.tables == [] and f"Too long for a page, {rows} rows: losses.csv" in page.text
+
+
+def test_a_sheet_without_columns_is_named_with_its_file() -> None:
+    page = Reader(page_of(Sheet("images", "All images", confusion().frame, (), ("dataset",), ("A note.",))))
+    assert page.tables == [] and "Too long for a page, 6 rows: images.csv" in page.text and "A note." in page.text
 
 
 def test_what_others_wrote_is_text_everywhere() -> None:
