@@ -16,6 +16,7 @@ from nferbench_reports.sheet_rows import Place, cells, is_number, levels, printe
 IN_PLACE = 2_000  # rows that stand in the page as they are where a reader can choose among them
 OF_A_CHOICE = 5_000  # rows that are shown at a time
 IN_ALL = 100_000  # rows of a sheet that is part of the page; of a longer one the page names the file
+_TITLES = {"dataset": "Data set", "title": "Method"}
 
 
 @final
@@ -106,7 +107,9 @@ def lay_out(sheet: Sheet) -> Laid:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    """What a column to choose by is called where the sheet does not show it."""
+    plain = name.removesuffix("_title")
+    return _TITLES.get(plain, plain.replace("_", " ").capitalize())
 
 
 def _places(columns: Sequence[Shown], several: int) -> list[Place]:

@@ -132,7 +132,7 @@ def test_values_are_printed_as_people_read_them(value: object, decimals: int | N
 
 def test_every_row_is_in_the_page_with_what_a_reader_chooses_by() -> None:
     (table,) = Reader(page_of(confusion())).tables
-    assert table[0].texts() == ["Dataset", "Row", "True", "anger", "fear"]
+    assert table[0].texts() == ["Data set", "Row", "True", "anger", "fear"]
     assert [row.texts() for row in table[1:]] == [
         ["one", "a", "anger", "50.0", "12.5"],
         ["one", "a", "fear", "−25.0", "100.0"],
@@ -165,7 +165,7 @@ def test_one_value_to_choose_is_said_and_a_missing_one_is_a_value() -> None:
     sheet = confusion()
     one = Sheet("s", "S", sheet.frame[:4], sheet.columns, ("dataset", "row"))
     laid = lay_out(one)
-    assert laid.fixed == (("Dataset", "one"),) and [choice.values for choice in laid.choices] == [("a", "b")]
+    assert laid.fixed == (("Data set", "one"),) and [choice.values for choice in laid.choices] == [("a", "b")]
     missing = Sheet("s", "S", sheet.frame.assign(row=["a", "a", None, None, "a", "a"]), sheet.columns, ("row",))
     assert [choice.values for choice in lay_out(missing).choices] == [("a", "–")]
 

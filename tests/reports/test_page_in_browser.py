@@ -147,7 +147,7 @@ def test_a_click_on_a_head_sorts_and_what_is_missing_stays_last(opened: Any) -> 
 
 def test_choices_combine_and_offer_only_what_there_is(opened: Any) -> None:
     sheet = opened.locator(".sheet").nth(1)
-    dataset, row = sheet.get_by_label("Dataset"), sheet.get_by_label("Row")
+    dataset, row = sheet.get_by_label("Data set"), sheet.get_by_label("Row")
     assert (cells(opened, 1, 2), cells(opened, 1, 3)) == (["anger"], ["50.0"])
     assert cells(opened, 1, 0) == []  # said by the choice
     row.select_option("sr3")
