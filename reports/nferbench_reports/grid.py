@@ -70,30 +70,32 @@ def choose(faces: pd.DataFrame, test_subjects: Sequence[str], classes: Sequence[
     return examples
 
 
-def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "comparison") -> str | None:
-    """Draw the grid of a record's rows in a table to a PNG file; return None, or why there is nothing to draw."""
+def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "comparison") -> int | Missing:
+    """Draw the grid of a record's rows in a table to a PNG file; return its number of faces, or why there is none."""
     if reason := missing_reason(workspace, record.faces, "faces.csv", "images.npy"):
-        return f"the prepared faces: {reason}"
+        return Missing(f"the prepared faces: {reason}")
     folder = folder_of(workspace, record.faces)
     faces = read_table(folder / "faces.csv", ("id", "modality", "subject", "expression", "pair"))
     images = read_images(folder)
-    if isinstance(faces, Missing) or isinstance(images, Missing):
-        return faces.reason if isinstance(faces, Missing) else images.reason if isinstance(images, Missing) else None
+    if isinstance(faces, Missing):
+        return faces
+    if isinstance(images, Missing):
+        return images
     order = ("gan", "diffusion", "given")
     rows = [row for row in record.rows if table in row.tables and row.group in order]
     rows.sort(key=lambda row: (order.index(row.group), paper.printed_position(table, row.name)))
     subjects = _test_subjects(workspace, record)
     if not subjects:
-        return f"no stage of fold {FOLD} is complete"
+        return Missing(f"no stage of fold {FOLD} is complete")
     examples = choose(faces, subjects, record.protocol.classes)
     if not examples:
-        return f"no pairs among the test faces of fold {FOLD}"
+        return Missing(f"no pairs among the test faces of fold {FOLD}")
     position = {face: i for i, face in enumerate(faces["id"])}
     columns: list[tuple[str, list[Picture]]] = [("VIS", [np.asarray(images[position[one.vis]]) for one in examples])]
     columns += [(row.title, _translated(workspace, row, examples)) for row in rows]
     columns.append(("NIR (real)", [np.asarray(images[position[one.nir]]) for one in examples]))
     draw(columns, examples).save(path)
-    return None
+    return sum(not isinstance(face, Missing) for _, pictures in columns for face in pictures)
 
 
 def _fold(row: Row) -> Sequence[Entry]:

@@ -107,13 +107,17 @@ def write_markdown(found: Sequence[Recovery], titles: Mapping[str, str]) -> str:
         for one in found
     ]
     header = ["Data set", "Method", "Subjects", "Acc (%)", "Difference", "Low", "High", "Share (%)", "Low", "High"]
+    below = [f"- {escape(note)}" for note in notes(found, titles)]
+    return "\n".join([grid(header, rows, "llrrrrrrrr"), *([""] if below else []), *below]) + "\n"
+
+
+def notes(found: Sequence[Recovery], titles: Mapping[str, str]) -> list[str]:
+    """What must be known of shares, in sentences of plain text; `titles` has the printed name of each dataset."""
     told: dict[tuple[str, str], list[str]] = {}
     for one in found:
         if note := _note(one):
             told.setdefault((titles[one.dataset], note), []).append(one.title)
-    notes = [f"{dataset}, {', '.join(names)}: {note}" for (dataset, note), names in told.items()]
-    below = ["", *(f"- {escape(note)}" for note in notes)] if notes else []
-    return "\n".join([grid(header, rows, "llrrrrrrrr"), *below]) + "\n"
+    return [f"{dataset}, {', '.join(names)}: {note}" for (dataset, note), names in told.items()]
 
 
 def _note(one: Recovery) -> str:

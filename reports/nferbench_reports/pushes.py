@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -118,6 +119,16 @@ def panels_of(workspace: Path, record: Record) -> tuple[list[Panel], list[str]]:
         elif energies(table):
             panels.append(Panel(title, table))
     return panels, faults
+
+
+def pushes_frame(panels: Mapping[str, Sequence[Panel]]) -> pd.DataFrame:
+    """The pushes of all panels, by data set: dataset and method, then the columns of `read_pushes`."""
+    tables = [
+        panel.pushes.assign(dataset=dataset, method=panel.title)[["dataset", "method", "term", *_NUMBERS]]
+        for dataset, mine in panels.items()
+        for panel in mine
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _has_pushes(workspace: Path, entry: Entry) -> bool:

@@ -1,4 +1,4 @@
-"""What a section of the page is made of: sentences, tables whose numbers lie in a CSV beside the page, figures."""
+"""What a section of the page is made of: sentences, tables whose numbers lie in a CSV beside the page, drawings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ class Shown:
 
     name: str  # in the frame
     title: str
-    decimals: int | None = None  # of a number; None for text and whole numbers
+    decimals: int | str | None = None  # of a number, or the column of the frame with those of each row; None for text
     better: Literal["higher", "lower"] | None = None
     signed: bool = False  # a difference, which is printed with its sign
-    shaded: bool = False  # darker the further a value is from 0
+    shaded: bool = False  # darker the further a value is from 0, one scale for all that is shown at a time
+    heading: str = ""  # above this column and its neighbours that have the same; the first of them is what counts
+    bold: str = ""  # the column of the frame that says, true or false, whether a value is printed bold
+    marks: str = ""  # the column of the frame with what is printed above the line: marks of notes
 
 
 @final
@@ -29,9 +32,10 @@ class Sheet:
     name: str  # of the file, without ".csv"; no two sheets of a report share one
     title: str
     frame: pd.DataFrame  # NaN where there is no number; text is plain text
-    columns: tuple[Shown, ...]  # what is shown of the frame, in this order; the CSV has all its columns
+    columns: tuple[Shown, ...]  # shown of the frame, in this order, none of one too long; the CSV has all its columns
     pick: tuple[str, ...] = ()  # columns of the frame: only the rows of one value of each are shown, readers choose it
     notes: tuple[str, ...] = ()  # below it, plain text
+    italic: str = ""  # the column of the frame that says, true or false, whether a row is printed in italics
 
 
 @final
@@ -47,12 +51,25 @@ class Figure:
 
 @final
 @dataclass(frozen=True)
+class Picture:
+    """A picture made of pixels."""
+
+    png: bytes
+    alt: str  # what it shows, for those who do not see it
+    caption: str  # plain text
+    notes: tuple[str, ...] = ()  # below it, plain text
+    faces: int = 0  # how many pictures of faces it carries
+
+
+@final
+@dataclass(frozen=True)
 class Widget:
     """A part that works by a script of its own."""
 
     html: str
     script: str  # runs once the page is there; it finds its part by an id that no other part has
     style: str = ""
+    faces: int = 0  # how many pictures of faces it carries
 
 
 @final
@@ -63,4 +80,4 @@ class Section:
     anchor: str  # of links to it, small letters and hyphens
     title: str
     text: tuple[str, ...]  # paragraphs, plain text
-    parts: tuple[Sheet | Figure | Widget, ...]
+    parts: tuple[Sheet | Figure | Picture | Widget, ...]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from nferbench_reports.grid import choose, write_grid
 from nferbench_reports.records import read_records
+from nferbench_reports.results import Missing
 
 CLASSES = ("anger", "fear", "happiness")
 
@@ -81,7 +82,7 @@ def translation(workspace: Any, key: str, colour: int, seed: int) -> dict[str, s
 
 def drawn(workspace: Any, path: Path) -> np.ndarray:
     record = read_records(workspace.root).chosen[0].record
-    assert write_grid(workspace.root, record, path) is None
+    assert not isinstance(write_grid(workspace.root, record, path), Missing)
     return np.asarray(Image.open(path))
 
 
@@ -121,7 +122,9 @@ def test_a_method_without_images_has_hatched_places(workspace: Any, faces: dict[
         workspace.row("sr3", "diffusion", translation=[workspace.missing("x", "diverged", "NaN")]),
     ]
     workspace.record(rows, faces=faces)
-    image = drawn(workspace, tmp_path / "grid.png").astype(int)
+    record = read_records(workspace.root).chosen[0].record
+    assert write_grid(workspace.root, record, tmp_path / "grid.png") == 3 * 3  # VIS, pix2pix, NIR of three expressions
+    image = np.asarray(Image.open(tmp_path / "grid.png")).astype(int)
     x = image.shape[1] - 2 * 164
     place = image[-164:-4, x : x + 160]
     assert {205, 245} <= set(place[..., 0].ravel().tolist())
@@ -130,9 +133,11 @@ def test_a_method_without_images_has_hatched_places(workspace: Any, faces: dict[
 
 
 def test_nothing_to_draw_is_a_reason_not_an_error(workspace: Any, faces: dict[str, str], tmp_path: Path) -> None:
-    def reason() -> str | None:
+    def reason() -> str:
         record = read_records(workspace.root).chosen[0].record
-        return write_grid(workspace.root, record, tmp_path / "grid.png")
+        outcome = write_grid(workspace.root, record, tmp_path / "grid.png")
+        assert isinstance(outcome, Missing)
+        return outcome.reason
 
     workspace.record([workspace.row("sr3", "diffusion", translation=[workspace.missing("x")])], faces=faces)
     assert reason() == "no stage of fold 0 is complete"
@@ -140,7 +145,7 @@ def test_nothing_to_draw_is_a_reason_not_an_error(workspace: Any, faces: dict[st
     assert reason() == "the prepared faces: not run yet"
     (workspace.root / faces["path"] / "images.npy").write_bytes(b"no array")
     workspace.record([], faces=faces)
-    assert "faces-done/images.npy is not what was written" in str(reason())
+    assert "faces-done/images.npy is not what was written" in reason()
     workspace.sealed(faces)
     assert reason() == "faces-done/images.npy is damaged (ValueError)"
 
@@ -153,7 +158,7 @@ def test_the_ablation_has_a_grid_of_its_own_rows(workspace: Any, faces: dict[str
     workspace.record(rows, faces=faces)
     record = read_records(workspace.root).chosen[0].record
     for table, colour in (("comparison", 100), ("ablation", 200)):
-        assert write_grid(workspace.root, record, tmp_path / "grid.png", table) is None  # type: ignore[arg-type]
+        assert write_grid(workspace.root, record, tmp_path / "grid.png", table) == 9  # type: ignore[arg-type]
         shown = colours(np.asarray(Image.open(tmp_path / "grid.png")), 3)
         assert {row[1][0] for row in shown} == {colour}
 

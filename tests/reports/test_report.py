@@ -47,11 +47,15 @@ def test_every_path_of_the_report_was_written_and_nothing_else(workspace: Any, t
     both(workspace)
     report = write_report(workspace.root, tmp_path / "new" / "out")
     assert {path.name for path in report.paths} == {
+        "report.html",
         "report.md",
         "tables.tex",
         "table-comparison-oulu-casia.tex",
+        "table-comparison-oulu-casia.csv",
         "table-comparison-large-hfe.tex",
+        "table-comparison-large-hfe.csv",
         "table-ablation.tex",
+        "table-ablation.csv",
         "tables.csv",
         "significance.csv",
         "report.json",
@@ -173,8 +177,8 @@ def test_every_table_and_picture_has_a_file_of_its_own(workspace: Any, tmp_path:
     report = write_report(workspace.root, tmp_path / "all")
     names = [path.name for path in report.paths]
     assert len({name.casefold() for name in names}) == len(names)
-    assert len([name for name in names if name.startswith("table-comparison-")]) == len(SETS)
-    fragments = sorted(name for name in names if name.startswith("table-comparison-"))
+    assert len([name for name in names if name.startswith("table-comparison-")]) == 2 * len(SETS)
+    fragments = sorted(name for name in names if re.fullmatch(r"table-comparison-.*\.tex", name))
     texts = [(tmp_path / "all" / name).read_text() for name in fragments]
     document = (tmp_path / "all" / "tables.tex").read_text()
     assert all(rf"\input{{{name}}}" in document for name in fragments)
@@ -197,8 +201,10 @@ def test_names_of_pictures_differ_too(workspace: Any, tmp_path: Path) -> None:
         workspace.record([workspace.row("m", "gan", tables=["ablation"])], f"record-{number}", dataset=name)
     drawn: list[str] = []
 
-    def draw(workspace: Path, record: Any, path: Path, table: str = "") -> None:
+    def draw(workspace: Path, record: Any, path: Path, table: str = "") -> int:
+        path.write_bytes(b"")
         drawn.append(path.name)
+        return 1
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nferbench_reports.grid.write_grid", draw)

@@ -50,7 +50,7 @@ def report(
         typer.Option(metavar="NAME[,NAME]", help="Rows to compare with; default none,nfer-sde if they were run."),
     ] = None,
 ) -> None:
-    """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
+    """Write Tables 1-3 as a page, Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench_reports import write_report
 
     with _opened(bundle, workspace) as inside:
