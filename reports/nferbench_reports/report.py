@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports import (
+    bootstrap,
+    gallery_section,
+    grid,
+    headroom,
+    latex,
+    markdown,
+    pushes_figure,
+    significance,
+    study_figure,
+)
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What the page has below the tables, in this order; None where there is nothing to show.
-SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
+SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = (gallery_section.section,)
 
 _INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
 _HEADROOM = (
@@ -47,7 +57,12 @@ class Report:
 
 
 def write_report(
-    workspace: Path, out: Path, convention: str | None = None, paper: bool = False, preset: str | None = None
+    workspace: Path,
+    out: Path,
+    convention: str | None = None,
+    paper: bool = False,
+    preset: str | None = None,
+    faces: bool = True,
 ) -> Report:
     """Write the report of a workspace.
 
@@ -55,7 +70,8 @@ def write_report(
     grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
     pushes-<dataset>.png where guided methods stored how hard they push, headroom.csv where there are an oracle and the
     row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies. A dataset whose
-    name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
+    name is not of small letters, digits and ".+-" has eight digits of its hash in these names. images.csv has the
+    scores of each test face.
 
     Args:
         workspace: where the results are stored.
@@ -64,12 +80,13 @@ def write_report(
             "standard".
         paper: put the published values and the differences from them beside ours.
         preset: only results of this preset; None takes the newest of each dataset.
+        faces: whether pictures of faces may be part of it; if not, earlier grids are removed from `out`, too.
 
     Raises:
         UsageError: nothing to report, an unknown convention, or a directory that cannot be written.
         DataError: no record of the workspace can be read.
     """
-    asked = Asked(_convention(convention, paper), paper)
+    asked = Asked(_convention(convention, paper), paper, faces=faces)
     chosen = asked.convention
     records = read_records(workspace, DATASETS, preset)
     reported = [_run(workspace, stored) for stored in records.chosen]
@@ -88,7 +105,9 @@ def write_report(
     studies = {record.protocol.dataset: read_studies(record, results, chosen) for record, results in runs}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
+        if not faces:
+            _remove_grids(out)
+        pictures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out, faces)]
         pictures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
         pictures += [drawn for record, _ in runs for drawn in _curves(record, studies[record.protocol.dataset], out)]
         text = _text(workspace, records, tables, tested, recovered, [below for _, below in pictures], paper)
@@ -191,7 +210,13 @@ def _protocols(workspace: Path, records: Records, paper: bool) -> str:
     return "".join(f"- {markdown.escape(line)}\n" for line in lines)
 
 
-def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
+def _remove_grids(out: Path) -> None:
+    """Leave no face of an earlier report either, of whatever data set."""
+    for path in out.glob("grid-*.png"):
+        path.unlink()
+
+
+def _grids(workspace: Path, stored: Stored, out: Path, faces: bool) -> Iterator[tuple[Path | None, str]]:
     """The picture grids of a record, and what stands in the text for each."""
     protocol = stored.record.protocol
     title = markdown.escape(protocol.dataset_title)
@@ -200,7 +225,7 @@ def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | 
         if kind == "ablation" and not any(kind in row.tables for row in stored.record.rows):
             continue
         path = out / f"grid-{stem(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
-        if reason := grid.write_grid(workspace, stored.record, path, kind):
+        if reason := grid.write_grid(workspace, stored.record, path, kind) if faces else grid.LEFT_OUT:
             path.unlink(missing_ok=True)  # never an older picture beside newer tables
             yield None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
         else:

@@ -29,7 +29,7 @@ class Sheet:
     name: str  # of the file, without ".csv"; no two sheets of a report share one
     title: str
     frame: pd.DataFrame  # NaN where there is no number; text is plain text
-    columns: tuple[Shown, ...]  # what is shown of the frame, in this order; the CSV has all its columns
+    columns: tuple[Shown, ...]  # shown of the frame, in this order, none of one too long; the CSV has all its columns
     pick: tuple[str, ...] = ()  # columns of the frame: only the rows of one value of each are shown, readers choose it
     notes: tuple[str, ...] = ()  # below it, plain text
 
@@ -53,6 +53,7 @@ class Widget:
     html: str
     script: str  # runs once the page is there; it finds its part by an id that no other part has
     style: str = ""
+    faces: int = 0  # how many pictures of faces it carries
 
 
 @final

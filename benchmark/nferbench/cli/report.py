@@ -24,21 +24,23 @@ def report(
     ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Published values and differences beside ours.")] = False,
     preset: Preset = None,
+    no_faces: Annotated[
+        bool, typer.Option("--no-faces", help="Without any picture of a face; earlier grids are removed, too.")
+    ] = False,
 ) -> None:
     """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench.workspace.unbundling import unpacked
     from nferbench_reports import write_report
 
     if bundle is None:
-        written = write_report(
-            workspace, out or workspace / "report", convention=convention, paper=paper, preset=preset
-        )
+        place = out or workspace / "report"
+        written = write_report(workspace, place, convention=convention, paper=paper, preset=preset, faces=not no_faces)
     else:
         if workspace != Path("runs"):
             raise UsageError(f"a bundle, '{bundle}', and --workspace {workspace} are both named; keep one")
         place = out or bundle.with_name(f"{bundle.stem}-report")
         with unpacked(bundle) as inside:
-            written = write_report(inside, place, convention=convention, paper=paper, preset=preset)
+            written = write_report(inside, place, convention=convention, paper=paper, preset=preset, faces=not no_faces)
     for line in written.text.splitlines():
         say(line)
     say("written: " + " ".join(str(path) for path in written.paths))
