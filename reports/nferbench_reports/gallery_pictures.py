@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -21,7 +20,6 @@ from nferbench_reports.runs import Run
 
 BUDGET = 10_000_000  # characters of all pictures of a page
 QUALITIES = (None, 85, 60, 30)  # of a JPEG file, tried in this order; None is a PNG file, which loses nothing
-_OPEN = 256  # files at a time; a run of a hundred random draws has more than a process may open
 _GROUPS = ("reference", "none", "gan", "diffusion", "given")
 
 
@@ -54,8 +52,8 @@ class Embedded:
     shown: tuple[tuple[int | Missing, ...], ...]  # by source and face: which of the pictures, or why there is none
     side: int  # pixels
     quality: int | None  # of JPEG; None where all is exactly as it is stored
-    off: float  # mean |embedded - stored| in levels of 255
-    off_most: int  # the largest such difference
+    off: float = 0.0  # mean |embedded - stored| in levels of 255
+    off_most: int = 0  # the largest such difference
 
 
 def sources(run: Run, translated: Mapping[str, Mapping[int, Outcome]]) -> tuple[Source, ...] | Missing:
@@ -98,12 +96,12 @@ def embed(sources: Sequence[Source], wanted: Sequence[Face], needed: int, budget
         needed: how many of them must not be left out for the sake of exact pictures.
         budget: characters of all pictures.
     """
-    reader = _reader(sources)
+    side = _side(sources)
     for quality in QUALITIES:
-        found = _filled(sources, wanted, budget, quality, reader)
+        found = _filled(sources, wanted, budget, quality, side)
         if len(found.faces) >= needed:
             break
-    return found
+    return found if found.quality is None else _compared(found, sources)
 
 
 def _printed(row: Row) -> tuple[bool, int, int]:
@@ -125,42 +123,34 @@ def _stack(workspace: Path, entry: Entry, table: Outcome) -> Stack | Missing:
     return Stack(folder_of(workspace, entry), {face: i for i, face in enumerate(table["id"])})
 
 
-def _reader(sources: Sequence[Source]) -> Callable[[Source, Face], Picture]:
-    """How a picture is read: from the disk, when it is asked for."""
-    opened = lru_cache(maxsize=_OPEN)(read_images)
+def _side(sources: Sequence[Source]) -> int:
+    """The side of the prepared faces, which all translations have; 0 where there are none."""
     stacks = [stack for stack in sources[0].stacks.values() if isinstance(stack, Stack)]
-    first = opened(stacks[0].folder) if stacks else Missing("no fold has a translation")
-    side = 0 if isinstance(first, Missing) else first.shape[1]
-
-    def read(source: Source, face: Face) -> Picture:
-        stack = source.stacks.get(face.fold, Missing("not part of the run"))
-        if isinstance(stack, Missing):
-            return stack
-        if face.id not in stack.place:
-            return Missing("there is no such picture of this face")
-        images = opened(stack.folder)
-        if isinstance(images, Missing):
-            return images
-        if images.shape[1:3] != (side, side) or stack.place[face.id] >= len(images):
-            return Missing(f"{stack.folder.name}/images.npy does not hold the pictures that its faces.csv lists")
-        return np.array(images[stack.place[face.id]])
-
-    return read
+    images = read_images(stacks[0].folder) if stacks else Missing("no fold has a translation")
+    return 0 if isinstance(images, Missing) else images.shape[1]
 
 
-def _filled(
-    sources: Sequence[Source],
-    wanted: Sequence[Face],
-    budget: int,
-    quality: int | None,
-    read: Callable[[Source, Face], Picture],
-) -> Embedded:
+def _read(source: Source, face: Face, side: int) -> Picture:
+    stack = source.stacks.get(face.fold, Missing("not part of the run"))
+    if isinstance(stack, Missing):
+        return stack
+    if face.id not in stack.place:
+        return Missing("there is no such picture of this face")
+    images = read_images(stack.folder)  # anew each time: what is kept open counts as memory, and as open files
+    if isinstance(images, Missing):
+        return images
+    if images.shape[1:3] != (side, side) or stack.place[face.id] >= len(images):
+        return Missing(f"{stack.folder.name}/images.npy does not hold the pictures that its faces.csv lists")
+    return np.array(images[stack.place[face.id]])
+
+
+def _filled(sources: Sequence[Source], wanted: Sequence[Face], budget: int, quality: int | None, side: int) -> Embedded:
+    """Those of the faces, from the first on, whose pictures fit."""
     pictures: dict[str, int] = {}
     columns: list[list[int | Missing]] = [[] for _ in sources]
-    differences: list[tuple[float, int]] = []
-    spent = side = 0
+    spent = 0
     for face in wanted:
-        found = [read(source, face) for source in sources]
+        found = [_read(source, face, side) for source in sources]
         coded = [each if isinstance(each, Missing) else _encoded(each, quality) for each in found]
         new = dict.fromkeys(uri for uri in coded if isinstance(uri, str) and uri not in pictures)
         spent += sum(map(len, new))
@@ -169,32 +159,30 @@ def _filled(
         pictures |= {uri: len(pictures) + i for i, uri in enumerate(new)}
         for column, uri in zip(columns, coded, strict=True):
             column.append(uri if isinstance(uri, Missing) else pictures[uri])
-        for picture, uri in _pairs(found, coded):
-            side = len(picture)
-            if quality is not None:
-                differences.append(_difference(picture, uri))
     return Embedded(
-        tuple(wanted[: len(columns[0])]),
-        tuple(pictures),
-        tuple(map(tuple, columns)),
-        side,
-        quality,
-        float(np.mean([mean for mean, _ in differences])) if differences else 0.0,
-        max((most for _, most in differences), default=0),
+        tuple(wanted[: len(columns[0])]), tuple(pictures), tuple(tuple(column) for column in columns), side, quality
     )
 
 
-def _pairs(found: Sequence[Picture], coded: Sequence[str | Missing]) -> Iterator[tuple[np.ndarray, str]]:
-    for picture, uri in zip(found, coded, strict=True):
-        if not isinstance(picture, Missing) and not isinstance(uri, Missing):
-            yield picture, uri
+def _compared(embedded: Embedded, sources: Sequence[Source]) -> Embedded:
+    """The same with how far its pictures are off."""
+    differences = [
+        _difference(picture, embedded.pictures[shown])
+        for source, column in zip(sources, embedded.shown, strict=True)
+        for face, shown in zip(embedded.faces, column, strict=True)
+        if not isinstance(shown, Missing) and not isinstance(picture := _read(source, face, embedded.side), Missing)
+    ]
+    if not differences:
+        return embedded
+    means, largest = zip(*differences, strict=True)
+    return replace(embedded, off=float(np.mean(means)), off_most=max(largest))
 
 
 def _encoded(picture: np.ndarray, quality: int | None) -> str:
     """A picture (S, S, 3) as a data: URI; one of three equal channels is stored as one."""
     from PIL import Image
 
-    grey = bool((picture == picture[..., :1]).all())
+    grey = np.array_equal(picture[..., 0], picture[..., 1]) and np.array_equal(picture[..., 0], picture[..., 2])
     image = Image.fromarray(np.ascontiguousarray(picture[..., 0]) if grey else picture)
     file = io.BytesIO()
     if quality is None:
@@ -210,5 +198,5 @@ def _difference(picture: np.ndarray, uri: str) -> tuple[float, int]:
     from PIL import Image
 
     embedded = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
-    off = np.abs(np.asarray(embedded).astype(int) - picture)
+    off = np.abs(np.asarray(embedded).astype(np.int16) - picture)
     return float(off.mean()), int(off.max())

@@ -178,7 +178,7 @@ def _set(wall: Wall, number: Mapping[str, int]) -> dict[str, Any]:
     return {
         "title": f"{protocol.dataset_title}, {protocol.preset}",
         "side": embedded.side,
-        "lossy": "" if embedded.quality is None else exactness(embedded),
+        "lossy": "" if embedded.quality is None else f"Pictures are {exactness(embedded)}.",
         "tested": len(wall.tested),
         "metrics": [column.title for column in wall.columns],
         "faces": [[str(face.fold), *map(one_line, (face.subject, face.expression, face.id))] for face in faces],

@@ -259,6 +259,18 @@ def test_a_run_that_translates_nothing_has_no_section(workspace: Any) -> None:
     assert section(runs_of(workspace.root), Asked()) is None
 
 
+def test_several_runs_share_a_page_and_a_picture_that_both_have(workspace: Any) -> None:
+    Drawn(workspace)
+    (run,) = runs_of(workspace.root)
+    made = section([run, run], Asked())
+    assert made is not None
+    widget, sheet = made.parts
+    assert isinstance(widget, Widget) and isinstance(sheet, Sheet)
+    data = payload(widget)
+    assert data["sets"][0] == data["sets"][1] and widget.faces == len(data["pictures"]) == 42
+    assert len(sheet.frame) == 2 * 30
+
+
 def test_names_from_outside_are_data_never_markup(workspace: Any) -> None:
     nasty = "</script><script>alert(1)</script>&amp;\u2028<!--"
     Drawn(workspace, title=nasty, subject=nasty)

@@ -142,6 +142,15 @@ def test_worst_median_and_best_jump_to_the_right_face(page: Any, drawn: Drawn) -
         )
 
 
+def test_faces_without_a_score_are_counted_where_the_worst_is_named(page: Any, drawn: Drawn) -> None:
+    page.select_option("#gallery-method", label="sr3")
+    page.click("#gallery-worst")
+    scores = {face: values[0] for (row, face), values in drawn.scores.items() if row == "sr3"}
+    worst = max(scores, key=lambda one: scores[one])
+    said = f"Worst of 6 test faces (6 have no score) by LPIPS, sr3: {scores[worst]:.4f}"
+    assert face(page) == worst and page.locator("#gallery-said").inner_text() == said
+
+
 def test_the_swipe_shows_two_methods_and_moves_by_mouse_and_keys(page: Any, drawn: Drawn) -> None:
     page.select_option("#gallery-left", label=NASTY)
     page.select_option("#gallery-right", label="sr3")

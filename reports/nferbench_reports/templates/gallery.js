@@ -66,12 +66,23 @@
     });
   }
 
-  const times = (a, b) => a.map((row) => {
-    const made = new Float64Array(b[0].length);
-    row.forEach((weight, k) => { if (weight) for (let i = 0; i < made.length; i++) made[i] += weight * b[k][i]; });
+  function dot(a, b) {
+    let sum = 0;
+    for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+    return sum;
+  }
+
+  // Each row shrunk and enlarged again, and written as a column: twice is the filter, the right way round.
+  function turnedLow(plane, down, up) {
+    const side = up.length;
+    const made = new Float64Array(plane.length);
+    for (let y = 0; y < side; y++) {
+      const row = plane.subarray(y * side, (y + 1) * side);
+      const few = Float64Array.from(down, (weights) => dot(weights, row));
+      for (let x = 0; x < side; x++) made[x * side + y] = dot(up[x], few);
+    }
     return made;
-  });
-  const turned = (a) => Array.from(a[0], (_, i) => Float64Array.from(a, (row) => row[i]));
+  }
 
   function highFrequencies(image) {
     const side = image.width;
@@ -79,12 +90,11 @@
     const small = Math.ceil(side / factor);
     const down = resizing(side, small, 1 / factor);
     const up = resizing(small, side, factor);
-    const resized = (plane) => turned(times(up, times(down, turned(times(up, times(down, plane))))));
     return [0, 1, 2].map((channel) => {
-      const plane = Array.from({ length: side }, (_, y) =>
-        Float64Array.from({ length: side }, (_, x) => image.data[4 * (y * side + x) + channel]));
-      const low = resized(plane);
-      return plane.map((row, y) => row.map((value, x) => value - low[y][x]));
+      const plane = new Float64Array(side * side);
+      for (let i = 0; i < plane.length; i++) plane[i] = image.data[4 * i + channel];
+      const low = turnedLow(turnedLow(plane, down, up), down, up);
+      return plane.map((value, i) => value - low[i]);
     });
   }
 
@@ -95,10 +105,7 @@
     const image = await pixels(here);
     if (by("view").value === "high") {
       const planes = highFrequencies(image);
-      return mapped(image, (i) => {
-        const at = Math.floor(i / 4);
-        return 128 + gain * planes[i % 4][Math.floor(at / image.width)][at % image.width];
-      });
+      return mapped(image, (i) => 128 + gain * planes[i % 4][i >> 2]);
     }
     if (by("view").value === "error" && source.translates) {
       const real = set.sources[set.sources.length - 1].pictures[shown];
@@ -117,7 +124,7 @@
       none.style.width = width;
       return none;
     }
-    const canvas = element("canvas", undefined, zoom > 1 ? "gallery-enlarged" : "");
+    const canvas = element("canvas", undefined, zoom >= 1 ? "gallery-enlarged" : "");
     canvas.width = content.width;
     canvas.height = content.height;
     canvas.style.width = width;
@@ -207,10 +214,11 @@
     const source = set.sources[Number(by("method").value)];
     const at = Number(by("metric").value);
     const [, , , count] = source.picks[at];
+    const without = set.tested > count ? ` (${set.tested - count} have no score)` : "";
     widen();
     choose(source.picks[at][which]);
     by("said").textContent =
-      `${by(PICKS[which]).textContent} of ${count} test faces by ${plain(set.metrics[at])}, ${source.title}: ` +
+      `${by(PICKS[which]).textContent} of ${count} test faces${without} by ${plain(set.metrics[at])}, ${source.title}: ` +
       source.numbers[shown][at];
   }
 
