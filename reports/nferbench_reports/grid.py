@@ -29,6 +29,7 @@ RULE = (
     "Row j shows the j-th test subject of fold 0 (sorted by name, counted round) who has the expression; of several "
     "pairs the first by id."
 )
+LEFT_OUT = "pictures of faces were left out (--no-faces)"
 _SIDE = 160  # pixels a face is enlarged to at least
 _GAP = 4
 _FONT = 14

@@ -49,6 +49,9 @@ def report(
         str | None,
         typer.Option(metavar="NAME[,NAME]", help="Rows to compare with; default none,nfer-sde if they were run."),
     ] = None,
+    no_faces: Annotated[
+        bool, typer.Option("--no-faces", help="Without any picture of a face; earlier grids are removed, too.")
+    ] = False,
 ) -> None:
     """Write Tables 1-3 as a page, Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench_reports import write_report
@@ -69,6 +72,7 @@ def report(
             title=title,
             side_by_side=side_by_side,
             replace=replace,
+            faces=not no_faces,
         )
     for line in written.text.splitlines():
         say(line)
