@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports import (
+    bands_picture,
+    bands_section,
+    bootstrap,
+    grid,
+    headroom,
+    latex,
+    markdown,
+    pushes_figure,
+    significance,
+    study_figure,
+)
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
 from nferbench_reports.pushes import panels_of
 from nferbench_reports.records import Record, Records, Stored, TableName, read_records
-from nferbench_reports.results import load_results
+from nferbench_reports.results import Missing, load_results
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet
 from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
@@ -25,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What the page has below the tables, in this order; None where there is nothing to show.
-SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
+SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = (bands_section.section,)
 
 _INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
 _HEADROOM = (
@@ -53,9 +64,10 @@ def write_report(
 
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
     grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
-    pushes-<dataset>.png where guided methods stored how hard they push, headroom.csv where there are an oracle and the
-    row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies. A dataset whose
-    name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
+    bands-<dataset>.png of low and high frequencies, a pushes-<dataset>.png where guided methods stored how hard they
+    push, headroom.csv where there are an oracle and the row "without translation", studies.csv and a
+    study-<dataset>.png where there are rows of studies, and a CSV for each sheet of a section. A dataset whose name is
+    not of small letters, digits and ".+-" has eight digits of its hash in these names.
 
     Args:
         workspace: where the results are stored.
@@ -89,6 +101,7 @@ def write_report(
     try:
         out.mkdir(parents=True, exist_ok=True)
         pictures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
+        pictures += [drawn for run in reported for drawn in _bands(run, out, asked)]
         pictures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
         pictures += [drawn for record, _ in runs for drawn in _curves(record, studies[record.protocol.dataset], out)]
         text = _text(workspace, records, tables, tested, recovered, [below for _, below in pictures], paper)
@@ -207,6 +220,18 @@ def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | 
             what = "Ablation rows" if kind == "ablation" else "Translations"
             alt = markdown.inside_brackets(protocol.dataset_title)
             yield path, f"![{what} on test faces of {alt}]({path.name})\n\n{grid.RULE}\n"
+
+
+def _bands(run: Run, out: Path, asked: Asked) -> Iterator[tuple[Path, str]]:
+    """The picture of low and high frequencies of a run's faces, and what stands in the text for it."""
+    protocol = run.record.protocol
+    path = out / f"bands-{stem(protocol.dataset)}.png"
+    path.unlink(missing_ok=True)  # never older faces beside newer tables
+    drawn = bands_picture.bands_picture(run.workspace, run.record) if asked.faces else None
+    if drawn is not None and not isinstance(drawn, Missing):
+        drawn.save(path)
+        alt = markdown.inside_brackets(protocol.dataset_title)
+        yield path, f"![Low and high frequencies of faces of {alt}]({path.name})\n\n{bands_picture.RULE}\n"
 
 
 def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
