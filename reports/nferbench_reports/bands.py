@@ -22,7 +22,8 @@ from nferbench_reports.records import Entry, Record, Row, folder_of, missing_rea
 from nferbench_reports.results import Missing, read_table
 from nferbench_reports.runs import Run
 
-PIXELS = 2**23  # of the VIS faces that are measured at most: 128 of 256 px
+PAIRS = 600  # that are measured at most
+PIXELS = 2**23  # of their VIS faces at most: 128 of 256 px
 VIS = "VIS face"  # the row of the faces as they are; no method can have that name
 LEVEL = 95  # percent, of intervals
 DIFFERENCE = "high minus low"
@@ -108,9 +109,8 @@ def shared(run: Run) -> Shared | Missing:
     tested = [subjects for fold in numbers if (subjects := test_subjects(run.workspace, record, fold))]
     if not tested:
         return Missing("no stage of any fold is complete")
-    pairs, listed = choose(
-        faces, list({one for subjects in tested for one in subjects}), max(1, PIXELS // images.shape[1] ** 2)
-    )
+    most = max(1, min(PAIRS, PIXELS // images.shape[1] ** 2))
+    pairs, listed = choose(faces, list({one for subjects in tested for one in subjects}), most)
     if not pairs:
         return Missing("no pairs among the test faces")
     places = {face: i for i, face in enumerate(faces["id"])}
@@ -278,7 +278,8 @@ def _opened(workspace: Path, entry: Entry | None, shape: tuple[int, ...]) -> _Im
 
 def _spectra(images: NDArray[np.uint8], places: Sequence[int]) -> Spectra:
     """Those of some faces in grey, the mean of their channels."""
-    return spectra(np.stack([images[place].sum(axis=-1, dtype=np.uint16) / 3 for place in places]))
+    chosen = images[list(places)]
+    return spectra((chosen[..., 0].astype(float) + chosen[..., 1] + chosen[..., 2]) / 3)
 
 
 def _compared(made: _Images, pairs: Sequence[Pair], partners: Spectra, others: Spectra) -> _Lines | None:
