@@ -29,7 +29,8 @@ _METHOD = (
     "real NIR partner are correlated: 1 is equal up to contrast, 0 nothing in common. Low frequencies are those up to "
     f"{LOW} cycles per face, as many as the filter of E_f keeps, high ones all beyond up to half a cycle per pixel. "
     '"With others" is the correlation with the NIR face of another person with another expression: what any two faces '
-    "share. What is beyond it belongs to this person and this expression. Means are over people, of the means of "
+    "share. What is beyond it belongs to this person and this expression. Where a pair does not lie pixel on pixel, "
+    "its high frequencies agree less, whatever the light. Means are over people, of the means of "
     f"their faces; intervals are {LEVEL} % by Student's t over people."
 )
 _COUNTS = tuple(Shown(name, name.capitalize()) for name in COUNTS)

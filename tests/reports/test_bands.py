@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -305,3 +306,12 @@ def test_older_faces_do_not_stay_beside_newer_tables(workspace: Any, tmp_path: P
     (tmp_path / "bands.csv").write_bytes(b"old")
     write_report(workspace.root, tmp_path)
     assert not (tmp_path / "bands-tiny.png").exists()
+
+
+def test_two_runs_on_one_data_set_are_told_apart(workspace: Any) -> None:
+    run = Made(workspace, drawn("high")).run()
+    found = section([run, replace(run, file="records/other.json")], Asked())
+    assert found is not None
+    assert sheet(found, SPECTRUM).pick == ("dataset", "record", "row") and sheet(found, PARTS).pick[1] == "record"
+    assert sheet(told(run), PARTS).pick == ("dataset",)
+    assert len(sheet(found, PARTS).frame) == 2 * len(sheet(told(run), PARTS).frame)
