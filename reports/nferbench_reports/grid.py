@@ -85,7 +85,7 @@ def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "
     order = ("gan", "diffusion", "given")
     rows = [row for row in record.rows if table in row.tables and row.group in order]
     rows.sort(key=lambda row: (order.index(row.group), paper.printed_position(table, row.name)))
-    subjects = _test_subjects(workspace, record)
+    subjects = test_subjects(workspace, record)
     if not subjects:
         return Missing(f"no stage of fold {FOLD} is complete")
     examples = choose(faces, subjects, record.protocol.classes)
@@ -99,21 +99,21 @@ def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "
     return sum(not isinstance(face, Missing) for _, pictures in columns for face in pictures)
 
 
-def _fold(row: Row) -> Sequence[Entry]:
-    """The stages of a row on fold 0."""
+def _fold(row: Row, number: int) -> Sequence[Entry]:
+    """The stages of a row on a fold."""
     return [
         entry
         for fold in row.folds
-        if fold.fold == FOLD
+        if fold.fold == number
         for entry in (fold.translation, fold.quality, fold.fer)
         if entry is not None
     ]
 
 
-def _test_subjects(workspace: Path, record: Record) -> list[str]:
-    """The test subjects of fold 0, which every finished stage of a method on that fold tells alike."""
+def test_subjects(workspace: Path, record: Record, fold: int = FOLD) -> list[str]:
+    """The test subjects of a fold, sorted, as every finished stage of a method on that fold tells; none without one."""
     for row in record.rows:
-        for entry in _fold(row):
+        for entry in _fold(row, fold):
             for name in ("faces.csv", "scores.csv", "predictions.csv"):
                 path = folder_of(workspace, entry) / name
                 if path.is_file() and missing_reason(workspace, entry, name) is None:

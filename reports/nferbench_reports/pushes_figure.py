@@ -74,6 +74,7 @@ def draw_pushes(panels: Sequence[Panel], path: Path) -> None:
 def _draw_panel(axis: Axes, panel: Panel, styles: dict[str, dict[str, Any]]) -> None:
     axis.set_title(_plain(panel.title), fontsize=10)
     axis.set_yscale("log")
+    axis.minorticks_off()  # without labels, and half of the time
     axis.grid(alpha=0.3)
     for term, style in styles.items():
         mine = panel.pushes[panel.pushes["term"] == term]

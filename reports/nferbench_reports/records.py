@@ -405,6 +405,8 @@ def _with_mark(stored: Stored, mark: str) -> Stored:
 def folder_of(workspace: Path, entry: Entry) -> Path:
     """Where a stage lies: its key alone names the directory, the readable part may have come from another run."""
     stored = workspace / entry.path
+    if stored.name.endswith(f"-{entry.key[:12]}") and stored.is_dir():
+        return stored
     return next(stored.parent.glob(f"*-{entry.key[:12]}"), stored)
 
 

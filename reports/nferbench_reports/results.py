@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import final
 
@@ -79,13 +80,14 @@ def _noted(workspace: Path, entry: Entry) -> str:
 def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:
     """Read a CSV file as text cells ("001" stays "001"), `Missing` where it cannot be read or lacks a column."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        content = path.read_bytes()
+        table = pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         return Missing(f"{path.parent.name}/{path.name} is damaged ({type(error).__name__})")
     absent = [name for name in columns if name not in table.columns]
     if absent or table.empty:
         return Missing(f"{path.parent.name}/{path.name} " + (f"has no column {absent[0]}" if absent else "is empty"))
-    return table.map(from_cell)
+    return table.map(from_cell) if b"'" in content else table  # nothing else is written in another way
 
 
 def _read(workspace: Path, entry: Entry, name: str, columns: tuple[str, ...]) -> Outcome:

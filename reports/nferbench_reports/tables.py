@@ -399,9 +399,8 @@ def _over_seeds(frame: pd.DataFrame, measure: Measure) -> float:
 
 def _confusion(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     index = {name: i for i, name in enumerate(classes)}
-    return confusion_matrix(
-        [index[name] for name in frame["expression"]], [index[name] for name in frame[PREDICTED]], len(classes)
-    )
+    true, predicted = ([index[each] for each in frame[name].tolist()] for name in ("expression", PREDICTED))
+    return confusion_matrix(true, predicted, len(classes))
 
 
 def lacking(outcomes: Mapping[int, Outcome], planned: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nferbench.contract.errors import DataError, UsageError
-from nferbench_reports.records import Entry, missing_reason, read_records
+from nferbench_reports.records import Entry, folder_of, missing_reason, read_records
 
 
 def test_a_missing_workspace_names_the_command_that_makes_one(tmp_path: Path) -> None:
@@ -338,3 +338,15 @@ def test_json_without_end_in_a_stage_or_a_failure_is_damage(workspace: Any) -> N
         path.write_text("[" * 100_000)
     assert missing_reason(workspace.root, Entry(**done)) == "done is damaged; run the same 'nferbench run' again"
     assert missing_reason(workspace.root, Entry(**failed)) == "failed; failures/failed.json is damaged"
+
+
+def test_a_stage_is_looked_for_only_where_it_is_not_where_its_record_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Entry(key="0123456789ab" + "f" * 52, path="faces/mine-0123456789ab")
+    renamed = tmp_path / "faces" / "yours-0123456789ab"
+    renamed.mkdir(parents=True)
+    assert folder_of(tmp_path, entry) == renamed
+    renamed.rename(tmp_path / entry.path)
+    monkeypatch.setattr(Path, "glob", None)
+    assert folder_of(tmp_path, entry) == tmp_path / entry.path
