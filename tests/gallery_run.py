@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nferbench_reports import report
-from nferbench_reports.records import read_records
+from nferbench_reports import load_runs
 from nferbench_reports.runs import Run
 
 CLASSES = ("anger", "fear", "happiness")
@@ -84,4 +83,4 @@ class Drawn:
 
 def runs_of(root: Path) -> Sequence[Run]:
     """All that `report` would show of a workspace."""
-    return [report._run(root, stored) for stored in read_records(root).chosen]
+    return load_runs(root)

@@ -26,8 +26,8 @@ RULE = (
 )
 
 
-def bands_picture(workspace: Path, record: Record) -> Image.Image | Missing:
-    """The picture of a record's prepared faces, or why there is none."""
+def bands_picture(workspace: Path, record: Record) -> tuple[Image.Image, int] | Missing:
+    """The picture of a record's prepared faces and how many faces it shows, or why there is none."""
     prepared = prepared_faces(workspace, record)
     if isinstance(prepared, Missing):
         return prepared
@@ -42,7 +42,7 @@ def bands_picture(workspace: Path, record: Record) -> Image.Image | Missing:
         parted = [parts(face) for face in whole]
         columns += [(title, whole), (f"{title}, low", [low for low, _ in parted])]
         columns.append((f"{title}, high", [high for _, high in parted]))
-    return draw(columns, examples)
+    return draw(columns, examples), len(columns) * len(examples)
 
 
 def parts(face: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

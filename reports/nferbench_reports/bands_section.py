@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
-from io import BytesIO
 
 import pandas as pd
 
 from nferbench_reports.bands import COUNTS, DIFFERENCE, LEVEL, VIS, Shared, bands_frame, shared, spectrum_frame
 from nferbench_reports.bands_figure import draw_spectrum
-from nferbench_reports.bands_picture import RULE, bands_picture
 from nferbench_reports.frequencies import BANDS, LOW
 from nferbench_reports.results import Missing
 from nferbench_reports.runs import Asked, Run
@@ -80,8 +77,6 @@ def section(runs: Sequence[Run], asked: Asked) -> Section | None:
         *absent,
     ]
     figures = [_figure(one, spectrum[spectrum["record"] == one.file], asked.against) for one in found]
-    if asked.faces:
-        figures += [picture for run in runs if (picture := _picture(run))]
     several = max(Counter(parts.drop_duplicates("record")["dataset"]).values()) > 1
     pick = ("dataset", "record") if several else ("dataset",)
     notes = tuple(note for one in found for note in _notes(one))
@@ -147,22 +142,6 @@ def _figure(one: Shared, spectrum: pd.DataFrame, against: Sequence[str]) -> Figu
         f"NIR faces of others. The upright line parts low frequencies from high ones. The table has all rows."
     )
     return Figure(draw_spectrum(curves), f"Correlation with real NIR by frequency on {title}", caption, SPECTRUM)
-
-
-def _picture(run: Run) -> Figure | None:
-    drawn = bands_picture(run.workspace, run.record)
-    if isinstance(drawn, Missing):
-        return None
-    written = BytesIO()
-    drawn.save(written, "PNG")
-    width, height = drawn.size
-    data = b64encode(written.getvalue()).decode()
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
-        f'<image width="{width}" height="{height}" href="data:image/png;base64,{data}"/></svg>'
-    )
-    title = run.record.protocol.dataset_title
-    return Figure(svg, f"Low and high frequencies of faces of {title}", f"{title}: {RULE}", PARTS)
 
 
 def _notes(one: Shared) -> list[str]:

@@ -14,7 +14,7 @@ from nferbench_reports.bootstrap import DRAWS, LEVEL
 from nferbench_reports.power import subjects_needed
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet, Shown
-from nferbench_reports.significance import Comparison, compare
+from nferbench_reports.significance import Comparison
 
 COLUMNS = (
     *("dataset", "metric", "against", "method", "method_name", "against_name", "reference", "subjects"),
@@ -68,26 +68,22 @@ def compared_with(named: Sequence[str] | None, runs: Sequence[Run]) -> tuple[str
     return tuple(dict.fromkeys(named))
 
 
-def pairs(runs: Sequence[Run], asked: Asked) -> pd.DataFrame:
+def pairs(runs: Sequence[Run], asked: Asked, compared: Sequence[Sequence[Comparison]]) -> pd.DataFrame:
     """Each row of each run against each other one, in `COLUMNS`; first those asked for, as references of all others.
 
     `dataset`, `metric`, `against` and `method` are titles, no two alike where their names differ; `method_name` and
     `against_name` are what --against takes. Accuracy is in percentage points.
     """
-    lines = [
-        line
-        for run, title in zip(runs, run_titles(runs), strict=True)
-        for line in _lines(title, compare(run.record, run.tabled(), asked.convention))
-    ]
+    lines = [line for mine, title in zip(compared, run_titles(runs), strict=True) for line in _lines(title, mine)]
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
     place = {name: i for i, name in enumerate(asked.against)}
     order = frame["against_name"].map(lambda name: place.get(name, len(place))).argsort(kind="stable")
     return frame.iloc[order].reset_index(drop=True)
 
 
-def section(runs: Sequence[Run], asked: Asked) -> Section | None:
-    """The section of comparisons; None where no two rows have a subject in common."""
-    frame = pairs(runs, asked)
+def section(runs: Sequence[Run], asked: Asked, compared: Sequence[Sequence[Comparison]]) -> Section | None:
+    """The section of comparisons, of each run its own; None where no two rows have a subject in common."""
+    frame = pairs(runs, asked, compared)
     if frame.empty:
         return None
     asked_for = frame[frame["against_name"].isin(asked.against)]

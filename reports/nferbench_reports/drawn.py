@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 from nferbench_reports.markdown import escape, inside_brackets
 from nferbench_reports.section import Picture
+
+Kind = Literal["comparison", "ablation", "bands", "pushes", "studies"]
+OF_FACES: tuple[Kind, ...] = ("comparison", "ablation", "bands")
 
 
 @final
@@ -15,6 +18,8 @@ from nferbench_reports.section import Picture
 class Drawn:
     """A picture in a file, or why there is none; every text is plain text."""
 
+    record: str  # the name of the record that it is of
+    kind: Kind
     path: Path | None  # of the PNG file
     alt: str  # what it shows
     said: str  # how to read it, or why there is none; empty where the lines say it

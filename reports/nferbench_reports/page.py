@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, final
 
+from nferbench_reports.preparation import load_prepared
+from nferbench_reports.runs import Run
 from nferbench_reports.section import Picture, Section, Widget
 from nferbench_reports.sheet_html import lay_out
 
@@ -41,6 +43,24 @@ class Page:
     said: tuple[str, ...]  # what was run, left out or could not be read, a sentence each
     sections: tuple[Section, ...]
     left_out: bool = False  # whether pictures of faces were to be left out
+
+
+def headline(run: Run) -> Headline:
+    """The facts of a run."""
+    record, protocol = run.record, run.record.protocol
+    counts = load_prepared(run.workspace, record.faces) or protocol
+    facts = {
+        "subjects": str(counts.subjects),
+        "pairs": str(counts.pairs),
+        {"folds": "folds", "repeats": "random draws", "fixed": "fixed splits"}[protocol.division]: str(protocol.folds),
+        "rows": str(len(record.rows)),
+        "preset": protocol.preset,
+        "faces": f"{protocol.size} px",
+        "extra set": protocol.extra_title or protocol.extra or "none",
+        "recogniser": protocol.fer_title,
+        "run": f"{record.created:%Y-%m-%d}",
+    }
+    return Headline(protocol.dataset_title, tuple(facts.items()))
 
 
 def faces(sections: Sequence[Section]) -> int:

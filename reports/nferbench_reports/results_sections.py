@@ -8,14 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from nferbench_reports import headroom, significance
+from nferbench_reports import headroom
 from nferbench_reports.drawn import Drawn, picture
 from nferbench_reports.headroom import Recovery
 from nferbench_reports.markdown import legend
 from nferbench_reports.naming import table_stem
 from nferbench_reports.pushes import Panel, pushes_frame
 from nferbench_reports.section import Section, Sheet, Shown
-from nferbench_reports.significance import Comparison
 from nferbench_reports.studies import Studies, studies_frame
 from nferbench_reports.tables import Column, Table, TableRow, blocks
 
@@ -51,45 +50,6 @@ def table_sheet(table: Table) -> Sheet:
         ),
         italic="reference",
     )
-
-
-def significance_section(tested: Sequence[Comparison], titles: Mapping[str, str], text: str) -> Section | None:
-    """The comparisons; None where there are none.
-
-    Args:
-        tested: of all data sets.
-        titles: the printed name of each.
-        text: how to read them.
-    """
-    if not tested:
-        return None
-    frame = significance.frame(tested).assign(
-        dataset_title=[titles[one.dataset] for one in tested],
-        title=[one.title for one in tested],
-        metric_title=[one.metric_title for one in tested],
-        decimals=[one.decimals for one in tested],
-        reference=[one.reference for one in tested],
-    )
-    columns = (
-        Shown("dataset_title", "Data set"),
-        Shown("metric_title", "Metric"),
-        Shown("title", "Method"),
-        Shown("subjects", "Subjects"),
-        Shown("difference", "Difference", "decimals", signed=True),
-        Shown("low", "Low", "decimals", signed=True),
-        Shown("high", "High", "decimals", signed=True),
-        Shown("p", "p", 3),
-        Shown("p_holm", "p (Holm)", 3),
-    )
-    sheet = Sheet(
-        "significance",
-        "Differences from no translation",
-        frame,
-        columns,
-        ("dataset_title", "metric_title"),
-        italic="reference",
-    )
-    return Section("significance", "Significance", (text,), (sheet,))
 
 
 def headroom_section(recovered: Sequence[Recovery], titles: Mapping[str, str], text: str) -> Section | None:

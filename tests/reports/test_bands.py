@@ -260,10 +260,13 @@ def test_nothing_is_shown_before_anything_is_run(workspace: Any) -> None:
 
 
 def test_pictures_of_faces_only_where_they_may_be_shown(workspace: Any) -> None:
-    run = Made(workspace, drawn("high")).run()
+    Made(workspace, drawn("high")).run()
     for faces in (True, False):
-        figures = [part for part in told(run, Asked(faces=faces)).parts if isinstance(part, Figure)]
-        assert ["data:image/png" in figure.svg for figure in figures] == [False, True][: 1 + faces]
+        out = workspace.root / f"out-{faces}"
+        report = write_report(workspace.root, out, faces=faces)
+        assert [(out / "bands-tiny.png").is_file(), "](bands-tiny.png)" in report.text] == [faces] * 2
+        page = (out / "report.html").read_text()
+        assert ("Low and high frequencies of faces of Tiny" in page) == faces == ("data:image/png" in page)
 
 
 def test_figures_are_one_element_of_svg_and_equal_for_equal_numbers(workspace: Any) -> None:
@@ -286,9 +289,10 @@ def test_both_parts_of_a_face_add_up_to_it() -> None:
 
 def test_the_picture_has_three_pairs_of_fold_0(workspace: Any) -> None:
     made = Made(workspace, drawn("high"))
-    image = bands_picture(workspace.root, made.run().record)
-    assert not isinstance(image, Missing)
-    assert image.width > 6 * 160 and 3 * 160 < image.height < 4 * 160
+    drawn_picture = bands_picture(workspace.root, made.run().record)
+    assert not isinstance(drawn_picture, Missing)
+    image, faces = drawn_picture
+    assert faces == 6 * 3 and image.width > 6 * 160 and 3 * 160 < image.height < 4 * 160
 
 
 def test_the_report_has_the_picture_and_both_tables(workspace: Any, tmp_path: Path) -> None:

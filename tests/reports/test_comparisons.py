@@ -21,8 +21,10 @@ from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Sheet
+from nferbench_reports.significance import compare
 
 SUBJECTS = "abcdefghijklmnop"
+USUAL = Asked()
 
 
 def runs(workspace: Any) -> list[Run]:
@@ -58,9 +60,14 @@ def drawn(workspace: Any, names: Sequence[str], dataset: str = "tiny", **more: A
     workspace.record(rows, dataset, dataset=dataset, dataset_title=dataset.title(), folds=1, **more)
 
 
+def compared(found: Sequence[Run], asked: Asked = USUAL) -> tuple[Any, ...]:
+    """What a section of comparisons is made from."""
+    return found, asked, [compare(run.record, run.tabled(), asked.convention) for run in found]
+
+
 def test_every_row_is_compared_with_every_other_in_every_metric(workspace: Any) -> None:
     drawn(workspace, ["none", "oracle", "m", "nfer-sde"])
-    frame = pairs(runs(workspace), Asked())
+    frame = pairs(*compared(runs(workspace)))
     assert tuple(frame.columns) == COLUMNS and len(frame) == 4 * 3 * 4
     assert not frame.duplicated(["dataset", "metric", "against", "method"]).any()
     assert list(dict.fromkeys(frame["against_name"])) == ["none", "nfer-sde", "oracle", "m"]
@@ -70,7 +77,7 @@ def test_every_row_is_compared_with_every_other_in_every_metric(workspace: Any) 
 
 def test_the_numbers_are_those_that_other_code_finds_in_the_stored_tables(workspace: Any) -> None:
     drawn(workspace, ["none", "m", "nfer-sde"])
-    frame = pairs(runs(workspace), Asked()).set_index(["metric", "against_name", "method_name"])
+    frame = pairs(*compared(runs(workspace))).set_index(["metric", "against_name", "method_name"])
     people = {
         name: pd.read_csv(workspace.root / "stages" / f"tiny-{name}-q" / "scores.csv").groupby("subject")["psnr"].mean()
         for name in ("m", "nfer-sde")
@@ -87,7 +94,7 @@ def test_the_numbers_are_those_that_other_code_finds_in_the_stored_tables(worksp
 
 def test_readers_choose_data_set_metric_and_row_and_see_what_is_too_few(workspace: Any) -> None:
     drawn(workspace, ["none", "m", "nfer-sde"])
-    made = section(runs(workspace), Asked())
+    made = section(*compared(runs(workspace)))
     assert made is not None
     (sheet,) = made.parts
     assert isinstance(sheet, Sheet) and sheet.pick == ("dataset", "metric", "against")
@@ -103,7 +110,7 @@ def test_one_subject_is_told_and_is_no_error(workspace: Any) -> None:
     fer = [workspace.fer("n", "a", "af"), workspace.fer("m", "a", "aa")]
     rows = [workspace.row(name, "gan", fer=[stage]) for name, stage in zip(("none", "m"), fer, strict=True)]
     workspace.record(rows, folds=1)
-    frame = pairs(runs(workspace), Asked())
+    frame = pairs(*compared(runs(workspace)))
     assert frame["difference"].tolist() == [100, -100] and frame[["low", "high", "p", "effect"]].isna().all().all()
     assert "m (one subject)" in too_few(frame)[0]
 
@@ -115,7 +122,7 @@ def test_a_missing_fold_is_told_with_the_subjects_that_are_left(workspace: Any) 
     rows = [workspace.row("none", "none", fer=fer("none")), workspace.row("m", "gan", fer=fer("m"))]
     rows.append(workspace.row("n", "gan", fer=[fer("n")[0], workspace.missing("gone")]))
     workspace.record(rows)
-    made = section(runs(workspace), Asked(against=("none",)))
+    made = section(*compared(runs(workspace), Asked(against=("none",))))
     assert made is not None and isinstance(sheet := made.parts[0], Sheet)
     assert sorted(sheet.frame["subjects"]) == [2, 2, 2, 2, 4, 4]
     assert "Tiny: 2 of 3 pairs are over fewer than 4 subjects" in sheet.notes[0]
@@ -123,13 +130,13 @@ def test_a_missing_fold_is_told_with_the_subjects_that_are_left(workspace: Any) 
 
 def test_where_nothing_can_be_compared_there_is_no_section(workspace: Any) -> None:
     workspace.record([workspace.row("none", "none", fer=[workspace.missing("gone")])], folds=1)
-    assert section(runs(workspace), Asked()) is None
+    assert section(*compared(runs(workspace))) is None
 
 
 def test_two_runs_of_one_data_set_and_two_rows_of_one_title_are_told_apart(workspace: Any) -> None:
     drawn(workspace, ["none", "m"])
     (one,) = runs(workspace)
-    frame = pairs([one, Run(one.workspace, "records/other.json", one.record, one.results)], Asked())
+    frame = pairs(*compared([one, Run(one.workspace, "records/other.json", one.record, one.results)]))
     assert set(frame["dataset"]) == {"Tiny (records/tiny.json)", "Tiny (records/other.json)"}
     assert row_titles({"a": "One", "b": "One", "c": "Two"}) == {"a": "One (a)", "b": "One (b)", "c": "Two"}
 
@@ -164,7 +171,7 @@ def test_a_row_that_one_of_two_data_sets_lacks_is_told(workspace: Any, tmp_path:
     drawn(workspace, ["none", "m"])
     drawn(workspace, ["none", "n"], "other")
     found = runs(workspace)
-    made = section(found, Asked(against=compared_with(["n"], found)))
+    made = section(*compared(found, Asked(against=compared_with(["n"], found))))
     assert made is not None and isinstance(sheet := made.parts[0], Sheet)
     assert "Tiny has no row n to compare with." in sheet.notes
     assert set(sheet.frame["dataset"]) == {"Tiny", "Other"}

@@ -10,6 +10,7 @@ import pytest
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench_reports import folder, report, write_report
+from nferbench_reports.results import Missing
 
 
 def recorded(workspace: Any, name: str = "run", rows: str = "mn", lacking: str = "", **protocol: Any) -> None:
@@ -28,10 +29,10 @@ def names(out: Path) -> set[str]:
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    def draw(workspace: Path, record: Any, path: Path, table: str = "") -> str | None:
+    def draw(workspace: Path, record: Any, path: Path, table: str = "") -> int | Missing:
         if there:
             path.write_bytes(b"picture")
-        return None if there else "bundles have no faces in them"
+        return 1 if there else Missing("bundles have no faces in them")
 
     monkeypatch.setattr("nferbench_reports.grid.write_grid", draw)
 

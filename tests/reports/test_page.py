@@ -302,14 +302,14 @@ def test_what_sections_bring_stands_in_the_page_and_in_files_beside_it(
     workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Section("made-up", "Made up", ("Words.",), (confusion(), Picture(b"", "alt", "caption", faces=3)))
-    monkeypatch.setattr("nferbench_reports.report.SECTIONS", (lambda runs, asked: None, lambda runs, asked: made))
+    monkeypatch.setattr("nferbench_reports.report._sections", lambda contents, drawn: [made])
     workspace.record([workspace.row("none", "none", fer=[workspace.fer("f", "ab", "aa fh")])], folds=1)
     written = write_report(workspace.root, tmp_path)
     page = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "made-up" in page.ids() and "Words." in page.text and "contains 3 pictures of faces" in page.text
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "confusion.csv"), confusion().frame)
     assert {tmp_path / "report.html", tmp_path / "confusion.csv"} <= set(written.paths)
-    for text in ("Tiny", "subjects", "2025-01-02", "No picture grid"):
+    for text in ("Tiny", "subjects", "2025-01-02"):
         assert text in page.text
 
 
@@ -331,7 +331,7 @@ def test_the_page_of_a_report_has_the_numbers_of_its_tables(workspace: Any, tmp_
     workspace.record(rows, dataset="oulu-casia", dataset_title="Oulu <CASIA>")
     write_report(workspace.root, tmp_path, paper=True)
     read = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
-    table, significance, headroom = read.tables
+    table, compared, headroom, *_ = read.tables
     stored = pd.read_csv(tmp_path / "table-comparison-oulu-casia.csv")
     assert [line.texts()[0] for line in table[2:]] == stored["title"].tolist()
     kinds = {"accuracy": 2, "macro_f1": 2, "lpips": 4, "psnr": 2, "ssim": 4}
@@ -349,7 +349,7 @@ def test_the_page_of_a_report_has_the_numbers_of_its_tables(workspace: Any, tmp_
     assert stored["accuracy published"].notna().sum() >= 2
     names = [line.attributes.get("class") for line in table[2:]]
     assert names == ["aside" if name == "oracle" else None for name in stored["method"]]
-    for shown, file in ((significance, "significance.csv"), (headroom, "headroom.csv")):
+    for shown, file in ((compared, "comparisons.csv"), (headroom, "headroom.csv")):
         assert len(shown) - 1 - (shown is headroom) == len(pd.read_csv(tmp_path / file))
     for said in ("stamped", "1 of 2 folds: fold 1: diverged: NaN", "† made for heterogeneous faces", "Oulu <CASIA>"):
         assert said in read.text
