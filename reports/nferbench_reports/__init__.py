@@ -9,17 +9,19 @@ if TYPE_CHECKING:
     from nferbench_reports.diagnosis import Diagnosis, Translated, write_diagnosis
     from nferbench_reports.pushes import Summary
     from nferbench_reports.report import Report, write_report
+    from nferbench_reports.terminal import shown
 
 _MODULES = {
     "Diagnosis": "diagnosis",
     "Report": "report",
     "Summary": "pushes",
     "Translated": "diagnosis",
+    "shown": "terminal",
     "write_diagnosis": "diagnosis",
     "write_report": "report",
 }
 
-__all__ = ["Diagnosis", "Report", "Summary", "Translated", "write_diagnosis", "write_report"]
+__all__ = ["Diagnosis", "Report", "Summary", "Translated", "shown", "write_diagnosis", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

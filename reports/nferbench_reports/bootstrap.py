@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 DRAWS = 9999
 LEVEL = 95  # percent of the draws that lie in an interval
+INTERVAL = f"{LEVEL} % interval (percentile bootstrap over subjects, {DRAWS:,} draws)"
 _AT_ONCE = 1_000_000  # subjects drawn together at most; bounds the memory, changes no number
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports import grid, headroom, latex, latex_paired, markdown, pushes_figure, significance, study_figure
+from nferbench_reports.content import Content, Picture
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
@@ -19,21 +20,13 @@ from nferbench_reports.results import load_results
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet
 from nferbench_reports.studies import Studies, caption, read_studies, studies_frame, told
-from nferbench_reports.tables import Convention, Table, ablation, comparison, long_frame
+from nferbench_reports.tables import Convention, ablation, comparison, long_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # What the page has below the tables, in this order; None where there is nothing to show.
 SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
-
-_INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
-_HEADROOM = (
-    "**Headroom.** How much of what true NIR of the extra set gains over no translation each row recovers: accuracy as "
-    "mean over the test subjects, its difference from no translation, and the share (row − without translation) / "
-    f"(oracle − without translation), both with their {_INTERVAL}; above and below the line of a share stand the same "
-    "subjects. Rows in italics are references."
-)
 
 
 @final
@@ -42,7 +35,8 @@ class Report:
     """What was written, and what there is to say on a terminal."""
 
     paths: tuple[Path, ...]
-    text: str  # the content of report.md
+    text: str  # of report.md
+    content: Content
     problems: tuple[str, ...]  # one line each: records that could not be read
 
 
@@ -91,11 +85,28 @@ def write_report(
         pictures = [drawn for stored in records.chosen for drawn in _grids(workspace, stored, out)]
         pictures += [drawn for stored in records.chosen for drawn in _pushes(workspace, stored, out)]
         pictures += [drawn for record, _ in runs for drawn in _curves(record, studies[record.protocol.dataset], out)]
-        text = _text(workspace, records, tables, tested, recovered, [below for _, below in pictures], paper)
+        titles = {record.protocol.dataset: record.protocol.dataset_title for record, _ in runs}
+        averaged = {
+            record.protocol.dataset: f"{record.protocol.dataset_title}{words}."
+            for record, _ in runs
+            if (words := record.protocol.averaged())
+        }
+        said = Content(
+            tuple(_protocols(workspace, records, paper)),
+            *(tuple(tables), tuple(tested), tuple(recovered)),
+            *(titles, averaged, tuple(pictures)),
+        )
+        text = _text(said)
         fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
+        for dataset in titles:
+            for name, fragment in latex_paired.fragments(said, dataset).items():
+                if fragment:
+                    fragments[name] = fragment
+                else:
+                    (out / name).unlink(missing_ok=True)  # never older differences beside newer tables
         files = {
             "report.md": text,
-            "tables.tex": latex.write_document(list(fragments), wide=paper),
+            "tables.tex": latex.write_document(list(fragments)),
             **fragments,
             "tables.csv": _csv(long_frame(tables)),
             "significance.csv": _csv(significance.frame(tested)),
@@ -115,8 +126,8 @@ def write_report(
             (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the report cannot be written to '{out}' ({error.strerror}); choose another: --out") from None
-    drawn = [path for path, _ in pictures if path is not None]
-    return Report((*(out / name for name in files), *drawn), text, records.problems)
+    drawn = [picture.path for picture in pictures if picture.path is not None]
+    return Report((*(out / name for name in files), *drawn), text, said, records.problems)
 
 
 def _convention(convention: str | None, paper: bool) -> Convention:
@@ -135,41 +146,27 @@ def _run(workspace: Path, stored: Stored) -> Run:
     return Run(workspace, stored.file, record, tuple(results))
 
 
-def _text(
-    workspace: Path,
-    records: Records,
-    tables: Sequence[Table],
-    tested: Sequence[significance.Comparison],
-    recovered: Sequence[headroom.Recovery],
-    figures: Sequence[str],
-    paper: bool,
-) -> str:
-    titles = {stored.record.protocol.dataset: stored.record.protocol.dataset_title for stored in records.chosen}
-    parts = ["# Results\n", _protocols(workspace, records, paper), *(markdown.write_table(table) for table in tables)]
-    averaged = "".join(
-        f" {markdown.escape(stored.record.protocol.dataset_title)}{stored.record.protocol.averaged()}."
-        for stored in records.chosen
-        if stored.record.protocol.averaged()
-    )
-    if tested:
-        references = any(one.reference for one in tested)
-        parts += [_significance(references) + averaged + "\n", significance.write_markdown(tested, titles)]
-    if recovered:
-        parts += [_HEADROOM + averaged + "\n", headroom.write_markdown(recovered, titles)]
-    return "\n".join([*parts, *figures])
+def _text(content: Content) -> str:
+    parts = ["# Results\n", "".join(f"- {markdown.escape(line)}\n" for line in content.lines)]
+    parts += map(markdown.write_table, content.tables)
+    averaged = "".join(f" {markdown.escape(sentence)}" for sentence in content.averaged.values())
+    if content.tested:
+        references = "Rows in italics" if any(one.reference for one in content.tested) else ""
+        parts.append(f"**Significance.** {significance.legend(references)}{averaged}\n")
+        parts.append(significance.write_markdown(content.tested, content.titles))
+    if content.recovered:
+        parts.append(f"**Headroom.** {headroom.legend('Rows in italics')}{averaged}\n")
+        parts.append(headroom.write_markdown(content.recovered, content.titles))
+    return "\n".join([*parts, *map(_figure, content.pictures)])
 
 
-def _significance(references: bool) -> str:
-    """How to read the table of differences, with a word on reference rows where there are any."""
-    text = (
-        "**Significance.** Each method against no translation, paired over the test subjects: mean difference, its "
-        f"{_INTERVAL}, two-sided sign-flip permutation test, Holm-corrected over the methods of one data set and "
-        "metric."
-    )
-    return text + (" Rows in italics are references: no methods, and no part of the correction." if references else "")
+def _figure(picture: Picture) -> str:
+    image = f"![{markdown.inside_brackets(picture.alt)}]({picture.path.name})" if picture.path else ""
+    lines = "\n".join(f"- {markdown.escape(line)}" for line in picture.lines)
+    return "\n\n".join(filter(None, [image, markdown.escape(picture.caption), lines])) + "\n"
 
 
-def _protocols(workspace: Path, records: Records, paper: bool) -> str:
+def _protocols(workspace: Path, records: Records, paper: bool) -> list[str]:
     """What was run, what was left out and what could not be read."""
     lines = []
     for stored in records.chosen:
@@ -186,15 +183,12 @@ def _protocols(workspace: Path, records: Records, paper: bool) -> str:
                 f"{protocol.dataset_title}: the published values are of full training at 256 px; "
                 f"differences from preset {protocol.preset} are not a matter of the methods alone"
             )
-    lines += records.notes
-    lines += [f"Not readable: {problem}" for problem in records.problems]
-    return "".join(f"- {markdown.escape(line)}\n" for line in lines)
+    return [*lines, *records.notes, *(f"Not readable: {problem}" for problem in records.problems)]
 
 
-def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The picture grids of a record, and what stands in the text for each."""
+def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[Picture]:
+    """The picture grids of a record."""
     protocol = stored.record.protocol
-    title = markdown.escape(protocol.dataset_title)
     kinds: tuple[TableName, ...] = ("comparison", "ablation")
     for kind in kinds:
         if kind == "ablation" and not any(kind in row.tables for row in stored.record.rows):
@@ -202,42 +196,39 @@ def _grids(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | 
         path = out / f"grid-{stem(protocol.dataset)}{'-ablation' if kind == 'ablation' else ''}.png"
         if reason := grid.write_grid(workspace, stored.record, path, kind):
             path.unlink(missing_ok=True)  # never an older picture beside newer tables
-            yield None, f"No picture grid of {title}: {markdown.escape(reason)}.\n"
+            yield Picture(None, "", f"No picture grid of {protocol.dataset_title}: {reason}.")
         else:
             what = "Ablation rows" if kind == "ablation" else "Translations"
-            alt = markdown.inside_brackets(protocol.dataset_title)
-            yield path, f"![{what} on test faces of {alt}]({path.name})\n\n{grid.RULE}\n"
+            yield Picture(path, f"{what} on test faces of {protocol.dataset_title}", grid.RULE)
 
 
-def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The figure of pushes of a record that has any, and what stands in the text for it."""
+def _pushes(workspace: Path, stored: Stored, out: Path) -> Iterator[Picture]:
+    """The figure of pushes of a record that has any."""
     protocol = stored.record.protocol
     path = out / f"pushes-{stem(protocol.dataset)}.png"
     path.unlink(missing_ok=True)  # never an older figure beside newer tables
     panels, faults = panels_of(workspace, stored.record)
-    text = "".join(f"- Pushes not drawn: {markdown.escape(fault)}.\n" for fault in faults)
+    lines = tuple(f"Pushes not drawn: {fault}." for fault in faults)
     if panels:
         pushes_figure.draw_pushes(panels, path)
-        alt = markdown.inside_brackets(protocol.dataset_title)
-        text = f"![Pushes of guided methods on {alt}]({path.name})\n\n{pushes_figure.RULE}\n\n{text}"
-    if text:
-        yield path if panels else None, text
+        yield Picture(path, f"Pushes of guided methods on {protocol.dataset_title}", pushes_figure.RULE, lines)
+    elif lines:
+        yield Picture(None, "", "", lines)
 
 
-def _curves(record: Record, studies: Studies | None, out: Path) -> Iterator[tuple[Path | None, str]]:
-    """The figure of the studies of a record, and what stands in the text for it."""
+def _curves(record: Record, studies: Studies | None, out: Path) -> Iterator[Picture]:
+    """The figure of the studies of a record."""
     path = out / f"study-{stem(record.protocol.dataset)}.png"
     path.unlink(missing_ok=True)
     if studies is None:
         return
-    lines = "".join(f"- {markdown.escape(line)}\n" for study in studies.studies for line in told(study))
+    lines = tuple(line for study in studies.studies for line in told(study))
+    title = record.protocol.dataset_title
     if not studies.measured():
-        title = markdown.escape(record.protocol.dataset_title)
-        yield None, f"No figure of the studies on {title}: no row of them is finished.\n\n{lines}"
+        yield Picture(None, "", f"No figure of the studies on {title}: no row of them is finished.", lines)
         return
     study_figure.draw(studies, path)
-    alt = markdown.inside_brackets(record.protocol.dataset_title)
-    yield path, f"![Studies on {alt}]({path.name})\n\n{markdown.escape(caption(studies))}\n\n{lines}"
+    yield Picture(path, f"Studies on {title}", caption(studies), lines)
 
 
 def _csv(frame: pd.DataFrame) -> str:

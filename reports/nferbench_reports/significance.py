@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from nferbench_reports import bootstrap
 from nferbench_reports.markdown import DASH, escape, grid
 from nferbench_reports.records import Record
-from nferbench_reports.results import PREDICTED, Missing, Outcome, Results
+from nferbench_reports.results import PREDICTED, Missing, Outcome, Results, trainings
 from nferbench_reports.tables import Convention
 
-COLUMNS = ("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm")
+COLUMNS = ("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm", "trainings")
 RESAMPLES = 9999  # random sign flips where there are too many subjects for all of them
 BASE = "none"  # the row that methods are compared with
 _SHOWN = (("accuracy", "Acc (points)", 2), ("psnr", "PSNR (dB)", 2), ("lpips", "LPIPS", 4))  # name, title, decimals
@@ -44,6 +44,7 @@ class Comparison:
     reference: bool
     metric_title: str
     decimals: int
+    trainings: int | None = None  # of the recogniser, the fewer of both rows; None where nothing was recognised
 
 
 def compare(record: Record, results: Sequence[Results], convention: Convention) -> list[Comparison]:
@@ -63,8 +64,9 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
             differences = (both.iloc[:, 0] - both.iloc[:, 1]).to_numpy(dtype=float)
             differences = differences[np.isfinite(differences)]
             if len(differences):
-                tests.append((one.row, differences, sign_flip(differences)))
-        corrected = holm([p if row.group != "reference" else float("nan") for row, _, p in tests])
+                behind = trainings(one, base) if metric == "accuracy" else None
+                tests.append((one.row, differences, sign_flip(differences), behind))
+        corrected = holm([p if row.group != "reference" else float("nan") for row, _, p, _ in tests])
         comparisons += [
             Comparison(
                 record.protocol.dataset,
@@ -79,15 +81,17 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
                 row.group == "reference",
                 title,
                 decimals,
+                behind,
             )
-            for (row, values, p), p_holm in zip(tests, corrected, strict=True)
+            for (row, values, p, behind), p_holm in zip(tests, corrected, strict=True)
         ]
     return comparisons
 
 
 def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """The comparisons as a table with `COLUMNS`."""
-    return pd.DataFrame([asdict(one) for one in comparisons], columns=list(COLUMNS))
+    lines = pd.DataFrame([asdict(one) for one in comparisons], columns=list(COLUMNS))
+    return lines.astype({"trainings": "Int64"})
 
 
 def per_subject(results: Results, metric: str, convention: Convention) -> pd.Series[float]:
@@ -140,6 +144,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def legend(references: str) -> str:
+    """How to read a table of differences; `references` says how its reference rows look, "" where it has none."""
+    text = (
+        "Each method against no translation, paired over the test subjects: mean difference, its "
+        f"{bootstrap.INTERVAL}, two-sided sign-flip permutation test, Holm-corrected over the methods of one data set "
+        "and metric."
+    )
+    return text + (f" {references} are references: no methods, and no part of the correction." if references else "")
+
+
 def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> str:
     """The comparisons as a Markdown table; `titles` has the printed name of each dataset."""
     rows = [
@@ -149,8 +163,8 @@ def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str])
             escape(one.metric_title),
             str(one.subjects),
             *(signed(value, one.decimals) for value in (one.difference, one.low, one.high)),
-            _p(one.p),
-            _p(one.p_holm),
+            p_text(one.p),
+            p_text(one.p_holm),
         ]
         for one in comparisons
     ]
@@ -163,11 +177,12 @@ def signed(value: float, decimals: int) -> str:
     return DASH if np.isnan(value) else f"{value:+.{decimals}f}".replace("-", "−")
 
 
-def _found(outcomes: Mapping[int, Outcome]) -> list[pd.DataFrame]:
-    return [outcome for outcome in outcomes.values() if not isinstance(outcome, Missing)]
-
-
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value as printed; a dash for NaN."""
     if np.isnan(value):
         return DASH
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _found(outcomes: Mapping[int, Outcome]) -> list[pd.DataFrame]:
+    return [outcome for outcome in outcomes.values() if not isinstance(outcome, Missing)]

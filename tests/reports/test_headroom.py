@@ -96,7 +96,7 @@ def test_without_sure_headroom_there_is_no_share_but_a_reason(workspace: Any, or
     assert all(math.isnan(one.share.share) for one in rows.values())
     text = write_markdown(list(rows.values()), {"tiny": "Tiny"})
     reason = f"the interval of oracle − without translation over 3 subjects, {span} points, is not above 0"
-    assert f"\n- Tiny, oracle, none, m, cond: no share, {reason}\n" in text
+    assert f"\n- Tiny: no share, {reason}\n" in text
     (line,) = (line for line in text.splitlines() if "| m " in line)
     assert [cell.strip() for cell in line.split("|")][5:-1] == ["+33.33", "+0.00", "+50.00", "–", "–", "–"]
 

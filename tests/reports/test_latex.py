@@ -84,9 +84,8 @@ def test_every_row_has_as_many_cells_as_the_table_has_columns(workspace: Any) ->
 
 
 def test_the_document_inputs_every_fragment() -> None:
-    text = write_document(["table-a.tex", "table-b.tex"], wide=False)
+    text = write_document(["table-a.tex", "table-b.tex"])
     assert r"\input{table-a.tex}" in text and r"\input{table-b.tex}" in text
-    assert "landscape" not in text and "landscape" in write_document([], wide=True)
 
 
 @pytest.mark.parametrize("paper", [False, True])

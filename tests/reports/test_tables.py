@@ -339,10 +339,10 @@ def test_footnotes_are_told_once_and_go_on_after_z(workspace: Any) -> None:
         for i in range(28)
     ]
     workspace.record(rows)
-    marks = compared(workspace).footnotes()
-    assert len(marks) == 29
-    assert list(marks.items())[:2] == [("stamp 0", "a"), ("none of 2 folds: not run yet", "b")]
-    assert list(marks.values())[25:28] == ["z", "aa", "ab"]
+    notes = compared(workspace).footnotes()
+    assert list(notes.marks.items())[:2] == [("stamp 0", "a"), ("stamp 1", "b")]
+    assert list(notes.marks.values())[25:] == ["z", "aa", "ab"]
+    assert notes.remarks == ("All rows: none of 2 folds: not run yet.",) and not notes.cells
 
 
 @pytest.mark.parametrize("why", ["no extra set (--extra none)", None])
@@ -355,7 +355,7 @@ def test_recognition_without_an_extra_set_is_a_dash_with_its_reason(workspace: A
     for metric in ("accuracy", "macro_f1"):
         assert cell(table, "m", metric).pooled is None and cell(table, "m", metric).note == (why or "no extra set")
     assert cells(table, "nir-only")["lpips"] is None and cell(table, "nir-only", "accuracy").note == ""
-    assert list(table.footnotes()) == [why or "no extra set"]
+    assert list(table.footnotes().marks) == [why or "no extra set"]
 
 
 def test_images_by_others_come_last_and_say_why_they_have_no_accuracy(workspace: Any) -> None:

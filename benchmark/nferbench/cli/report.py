@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from nferbench.cli.options import Preset, Workspace
-from nferbench.cli.output import complain, say
+from nferbench.cli.output import complain, say, show
 from nferbench.contract.errors import UsageError
 
 
@@ -24,10 +24,11 @@ def report(
     ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Published values and differences beside ours.")] = False,
     preset: Preset = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print report.md in place of tables.")] = False,
 ) -> None:
     """Write Tables 1-3 in Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
     from nferbench.workspace.unbundling import unpacked
-    from nferbench_reports import write_report
+    from nferbench_reports import shown, write_report
 
     if bundle is None:
         written = write_report(
@@ -39,8 +40,11 @@ def report(
         place = out or bundle.with_name(f"{bundle.stem}-report")
         with unpacked(bundle) as inside:
             written = write_report(inside, place, convention=convention, paper=paper, preset=preset)
-    for line in written.text.splitlines():
-        say(line)
+    if markdown:
+        for line in written.text.splitlines():
+            say(line)
+    else:
+        show(lambda width: shown(written.content, width))
     say("written: " + " ".join(str(path) for path in written.paths))
     for problem in written.problems:
         complain(f"not in the report: {problem}")

@@ -120,7 +120,7 @@ def test_a_study_is_one_command_and_one_figure(finished: Path, tmp_path: Path) -
     shutil.copytree(finished, workspace)
     said = bench(workspace, "toy-regression,studies", "--preset", str(preset))
     assert "12 to run; 2 network trainings instead of 6 without sharing" in said  # 0.05 is what the method has
-    text = run("report", "--workspace", str(workspace))
+    text = run("report", "--markdown", "--workspace", str(workspace))
     assert "grain: varied: grain of toy-regression, 0.05, 2, where it has 0.05; held: all else." in text
     assert "](study-toy.png)" in text and "Regression, grain" not in text
     studies, tables = (
@@ -138,7 +138,7 @@ def test_faces_too_small_for_lpips_keep_their_other_scores(tmp_path: Path) -> No
     for file in tmp_path.glob("quality/*/scores.csv"):
         for row in csv.DictReader(file.open()):
             assert row["lpips"] == "" and float(row["psnr"]) > 0 and float(row["ssim"]) > -1
-    said = run("report", "--workspace", str(tmp_path))
+    said = run("report", "--markdown", "--workspace", str(tmp_path))
     assert "none of 2 folds: no LPIPS: its network needs faces of at least 31 px, these have 16" in said
 
 
@@ -182,7 +182,7 @@ def test_results_that_changed_places_are_done_again_and_never_exchanged(finished
     first, second = sorted(copy.glob("quality/*-fold0-*"))
     for source, target in ((first, tmp_path / "aside"), (second, first), (tmp_path / "aside", second)):
         source.rename(target)
-    told = run("report", "--workspace", str(copy))
+    told = run("report", "--markdown", "--workspace", str(copy))
     assert "holds the results of another stage" in told
     again = bench(copy, "none,toy-regression")
     assert again.count("holds the results of another stage") == 2 and "2 stages done, 0 not" in again
