@@ -55,12 +55,11 @@ class Recovery:
     share: Share
     title: str
     reference: bool
-    trainings: int  # of the recogniser, behind each fold of this row and of those it is compared with
+    trainings: int  # of the recogniser, of each row
 
 
 def recovered(record: Record, results: Sequence[Results]) -> list[Recovery]:
     """What each row of a record recovers; nothing where it has no oracle, or no row "without translation"."""
-    rows = {one.row.name: one for one in results}
     accuracies = {one.row.name: per_subject(one, "accuracy", "standard") for one in results}
     if ORACLE not in accuracies or BASE not in accuracies:
         return []
@@ -81,7 +80,7 @@ def recovered(record: Record, results: Sequence[Results]) -> list[Recovery]:
                 _share(*_joined(accuracies[one.row.name], accuracies[BASE], accuracies[ORACLE])),
                 one.row.title,
                 one.row.group == "reference",
-                trainings(one, rows[BASE], rows[ORACLE]),
+                trainings(one),
             )
         )
     return found

@@ -27,7 +27,9 @@ _PAGE = 504.0
 _SHRUNK = 1.25  # a table that is this much too wide can still be read when it is made to fit
 _POINTS = 4.3  # a character of \footnotesize takes on average
 _GAP = 8.0  # between columns
-_WORD = 24  # characters that every column has room for
+_WORD = 24  # characters that every column has room for; a longer word may break after each _PIECE
+_PIECE = 8
+_UNJOINED = re.compile("-(?=-)")  # no ligature: the two hyphens of an option stay two
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -67,7 +69,7 @@ def escape(text: str) -> str:
     as its code point: better an odd name in a table than a table that does not compile.
     """
     text = "".join(_character(character) for character in one_line(" ".join(text.split())))
-    text = re.sub("-(?=-)", "-{}", text)  # no ligature: the two hyphens of an option stay two
+    text = _UNJOINED.sub("-{}", text)
     return re.sub(r"\bE\\_([hf])\b", r"$\\mathcal{E}_\1$", text)
 
 
@@ -115,17 +117,25 @@ def write_document(files: Sequence[str]) -> str:
 
 def _breakable(text: str) -> str:
     """Plain text as LaTeX whose long words, such as paths and checksums, may break where a line ends."""
-    return " ".join(
-        r"\discretionary{}{}{}".join(escape(word[i : i + size]) for i in range(0, len(word), size))
-        for word in one_line(" ".join(text.split())).split(" ")
-        for size in [_WORD if max(word, default="") < "\u0180" else _WORD // 8]  # a code point takes 8 characters
-    )
+    return " ".join(map(_word, one_line(" ".join(text.split())).split(" ")))
+
+
+def _word(word: str) -> str:
+    latex = [escape(character) for character in word]
+    if sum(len(one) if one.startswith("{[}U+") else 1 for one in latex) <= _WORD:
+        return escape(word)
+    pieces = [""]
+    for one in latex:
+        if len(pieces[-1]) >= _PIECE:
+            pieces.append("")
+        pieces[-1] += one
+    return r"\discretionary{}{}{}".join(_UNJOINED.sub("-{}", piece) for piece in pieces)
 
 
 def _character(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
-    if character < "\u0180":  # ASCII and Latin letters
+    if character < "\u0180" and character not in "ĦħĸĿŀŉŦŧſ":  # ASCII, and the Latin letters that the fonts have
         return character
     name = unicodedata.name(character, "")
     if greek := re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)", name):

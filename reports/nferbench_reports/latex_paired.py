@@ -11,20 +11,21 @@ _REFERENCES = "Rows in italics"
 
 
 def fragments(content: Content, dataset: str) -> dict[str, str]:
-    """The fragments of one data set by the names of their files; "" where it has nothing of a kind."""
+    """The fragments of one data set by the names of their files."""
     title = content.titles[dataset]
     averaged = content.averaged.get(dataset, "")
     tested = [one for one in content.tested if one.dataset == dataset]
     recovered = [one for one in content.recovered if one.dataset == dataset]
-    differences = shares = ""
+    files = {}
     if tested:
         caption = f"Differences on {title}. {layout.legend(tested, _REFERENCES)} {averaged}"
-        differences = write_float(layout.of_comparisons(tested), f"significance-{stem(dataset)}", caption, (), {})
+        files[f"table-significance-{stem(dataset)}.tex"] = write_float(
+            layout.of_comparisons(tested), f"significance-{stem(dataset)}", caption, (), {}
+        )
     if recovered:
         caption = f"Headroom on {title}. {headroom.legend(_REFERENCES)}{layout.counted(recovered)} {averaged}"
         notes = [f"{note}." for note in headroom.notes(recovered, content.titles)]
-        shares = write_float(layout.of_recovered(recovered), f"headroom-{stem(dataset)}", caption, notes, {})
-    return {
-        f"table-significance-{stem(dataset)}.tex": differences,
-        f"table-headroom-{stem(dataset)}.tex": shares,
-    }
+        files[f"table-headroom-{stem(dataset)}.tex"] = write_float(
+            layout.of_recovered(recovered), f"headroom-{stem(dataset)}", caption, notes, {}
+        )
+    return files

@@ -99,11 +99,12 @@ def write_report(
         text = _text(said)
         fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
         for dataset in titles:
-            for name, fragment in latex_paired.fragments(said, dataset).items():
-                if fragment:
-                    fragments[name] = fragment
-                else:
-                    (out / name).unlink(missing_ok=True)  # never older differences beside newer tables
+            fragments |= latex_paired.fragments(said, dataset)
+            for kind in ("comparison", "significance", "headroom"):
+                if (name := f"table-{kind}-{stem(dataset)}.tex") not in fragments:
+                    (out / name).unlink(missing_ok=True)  # never older fragments beside newer ones
+        if "table-ablation.tex" not in fragments:
+            (out / "table-ablation.tex").unlink(missing_ok=True)
         files = {
             "report.md": text,
             "tables.tex": latex.write_document(list(fragments)),

@@ -65,10 +65,10 @@ def load_results(workspace: Path, row: Row, classes: Sequence[str], metrics: Seq
     return Results(row.model_copy(update={"stamps": stamps}), predictions, scores)
 
 
-def trainings(*compared: Results) -> int:
-    """The trainings of the recogniser behind each fold of these rows; the fewest where they differ, 0 without any."""
-    frames = [outcome for one in compared for outcome in one.predictions.values() if not isinstance(outcome, Missing)]
-    return min((int(frame[SEED].nunique()) for frame in frames), default=0)
+def trainings(results: Results) -> int:
+    """The trainings of the recogniser behind each fold that has a result, equally many; 0 where none has."""
+    frames = [outcome for outcome in results.predictions.values() if not isinstance(outcome, Missing)]
+    return int(frames[0][SEED].nunique()) if frames else 0
 
 
 def _noted(workspace: Path, entry: Entry) -> str:

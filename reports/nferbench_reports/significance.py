@@ -44,7 +44,7 @@ class Comparison:
     reference: bool
     metric_title: str
     decimals: int
-    trainings: int | None = None  # of the recogniser, the fewer of both rows; None where nothing was recognised
+    trainings: int | None = None  # of the recogniser, of each of both rows; None where nothing was recognised
 
 
 def compare(record: Record, results: Sequence[Results], convention: Convention) -> list[Comparison]:
@@ -64,7 +64,7 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
             differences = (both.iloc[:, 0] - both.iloc[:, 1]).to_numpy(dtype=float)
             differences = differences[np.isfinite(differences)]
             if len(differences):
-                behind = trainings(one, base) if metric == "accuracy" else None
+                behind = trainings(one) if metric == "accuracy" else None
                 tests.append((one.row, differences, sign_flip(differences), behind))
         corrected = holm([p if row.group != "reference" else float("nan") for row, _, p, _ in tests])
         comparisons += [

@@ -84,12 +84,15 @@ def _compared(table: Table, width: int) -> Iterator[RenderableType]:
 def _grids(laid: Layout, width: int, headed: bool = True) -> Iterator[RenderableType]:
     """The table, or several below each other; `headed` puts the headings of units above those of columns."""
     titles, widths = _titles(laid), _widths(laid, headed)
-    left = width - sum(widths)
-    if left < min(titles, _TITLE):  # not even with titles in several lines
-        left = max(_TITLE, min(width // 2, width - max(widths)))
-    titles = min(titles, left)
+    beside = width - sum(widths)
+    choices = [beside] if beside >= min(titles, _TITLE) else [max(_TITLE, min(width // 2, width - max(widths))), _TITLE]
+    # Titles in more lines where that saves a table.
+    titles, parts = min(
+        ((wide, layout.parts(laid, widths, width - wide)) for wide in (min(titles, left) for left in choices)),
+        key=lambda choice: len(choice[1]),
+    )
     rule = Text()
-    for part in layout.parts(laid, widths, width - titles):
+    for part in parts:
         columns = [column for unit in _columns(part, headed) for column in unit]
         rule = Text("─" * (titles + sum(_GAP + column.width for column in columns)), no_wrap=True, overflow="ignore")
         yield rule

@@ -137,3 +137,22 @@ def test_the_table_has_exactly_its_columns_even_when_empty(workspace: Any) -> No
     table = frame(compared(workspace))
     assert tuple(table.columns) == COLUMNS and len(table) == 1
     assert "| Tiny" in write_markdown(compared(workspace), {"tiny": "Tiny"})
+
+
+def test_each_difference_says_how_many_trainings_stand_behind_it(workspace: Any) -> None:
+    rows = [
+        workspace.row(
+            name,
+            group,
+            [workspace.fer(f"{name}{i}", "ab", "aa ff") for i in range(2)],
+            [workspace.quality(f"{name}q{i}", "ab", [(0.1, 20, 0.5, 62, 0.9)] * 2) for i in range(2)],
+        )
+        for name, group in (("none", "none"), ("m", "gan"), ("n", "gan"))
+    ]
+    for row in rows:
+        for fold in row["folds"]:
+            fold["fer_repeats"] = [workspace.fer(f"{row['name']}{fold['fold']}again", "ab", "aa fa")]
+    workspace.record(rows, fer_seeds=2)
+    counts = frame(compared(workspace)).set_index(["method", "metric"])["trainings"]
+    assert (counts["m", "accuracy"], counts["n", "accuracy"]) == (2, 2)
+    assert counts[:, "psnr"].isna().all() and counts[:, "lpips"].isna().all()
