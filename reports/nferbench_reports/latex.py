@@ -151,7 +151,7 @@ def _character(character: str) -> str:
 def _widths(laid: Layout) -> tuple[float, list[float]]:
     """What stands before the numbers, and each unit, in points, as wide as the text of 8 points is on average."""
     titles = max((len(line.title) + 2 * len(line.marks) for line in laid.lines()), default=0)
-    labels = max(len(label) for label, _ in laid.blocks)
+    labels = max((len(label) for label, _ in laid.blocks), default=0)
     lead = _POINTS * (titles + labels) + _GAP * (1 + bool(labels))
     under = Counter(unit.heading for unit in laid.units)
     widths = []

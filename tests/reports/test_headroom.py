@@ -143,6 +143,7 @@ def test_the_report_has_the_table_where_there_is_an_oracle_and_no_older_one_else
     assert file in report.paths and file.read_text().splitlines()[0] == ",".join(COLUMNS)
     assert "**Headroom.**" in report.text and "9,999 draws" in report.text and "| *oracle* |" in report.text
     assert tuple(frame([]).columns) == COLUMNS
+    assert {line.rsplit(",", 1)[1] for line in file.read_text().splitlines()[1:]} == {"1"}  # trainings
     workspace.record([row(workspace, "m2", "gan", "aa aa", "ab")], folds=1)
     without = write_report(workspace.root, tmp_path / "out")
     assert "Headroom" not in without.text and not file.exists() and file not in without.paths

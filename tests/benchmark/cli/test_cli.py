@@ -110,8 +110,14 @@ def test_a_report_comes_from_what_is_stored(finished: Path) -> None:
     text = run("report", "--workspace", str(finished))
     assert "Regression" in text and "Without translation" in text and "NIR only" in text
     assert " folds, seed " in text and ", crop given, " in text
+    assert "| Method" not in text and max(map(len, text.split("written: ")[0].splitlines())) <= 80
     assert (finished / "report" / "tables.csv").is_file()
     assert list((finished / "report").glob("*.png"))
+
+
+def test_markdown_is_printed_where_it_is_asked_for(finished: Path) -> None:
+    text = run("report", "--workspace", str(finished), "--markdown")
+    assert text.startswith((finished / "report" / "report.md").read_text("utf-8"))
 
 
 def test_a_study_is_one_command_and_one_figure(finished: Path, tmp_path: Path) -> None:
@@ -193,7 +199,9 @@ def test_a_report_can_be_read_through_a_pipe_of_few_letters(finished: Path) -> N
     call = command("report", "--workspace", str(finished))
     done = subprocess.run(call, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "±" in done.stdout.decode("latin-1") and "\\u2193" in done.stdout.decode("latin-1")  # an arrow
+    text = done.stdout.decode("latin-1")
+    assert "NIR only (no extra set)°" in text and "\\u2193" in text  # an arrow
+    assert "\n" + "-" * 60 in text and "\\u2500" not in text  # rules are as wide as they are elsewhere
 
 
 def test_plan_says_why_a_stage_would_run(finished: Path) -> None:
