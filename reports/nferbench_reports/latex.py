@@ -9,8 +9,9 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from nferbench.contract.printable import one_line
 from nferbench_reports.layout import Entry, Layout, Line, Unit, of_table, parts
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _COLUMN = 239.0
 _PAGE = 504.0
 _SHRUNK = 1.25  # a table that is this much too wide can still be read when it is made to fit
+_LINES = 50  # that stand on a page with a caption and notes
+_HEIGHT = 0.75  # of a page, for all of them
 _POINTS = 4.3  # a character of \footnotesize takes on average
 _GAP = 8.0  # between columns
 _WORD = 24  # characters that every column has room for; a longer word may break after each _PIECE
@@ -89,7 +92,7 @@ def write_float(laid: Layout, stem: str, caption: str, notes: Sequence[str], mar
     """A table as a fragment for a page of two columns: in one of them where that is wide enough, else across both.
 
     What is wider all the same is shrunk to the width there is; from a quarter too wide on, columns go into a second
-    table below the first. All texts are plain.
+    table below the first. What is taller than a page is shrunk too. All texts are plain.
 
     Args:
         laid: its rows and columns.
@@ -100,12 +103,15 @@ def write_float(laid: Layout, stem: str, caption: str, notes: Sequence[str], mar
     """
     lead, widths = _widths(laid)
     narrow = lead + sum(widths) <= _COLUMN
+    tabulars = [_tabular(part) for part in parts(laid, widths, _SHRUNK * _PAGE - lead)]
+    tall = sum(len(tabular.header) + sum(map(len, tabular.blocks)) for tabular in tabulars) > _LINES
     return _template("table.tex.jinja").render(
         float="table" if narrow else "table*",
         caption=_breakable(caption),
         label=f"tab:nferbench-{stem}",
         gap=f"{_GAP / 2:g}pt",
-        tabulars=[_tabular(part) for part in parts(laid, widths, _SHRUNK * _PAGE - lead)],
+        tabulars=tabulars,
+        height=f"{_HEIGHT / len(tabulars):.3f}" if tall else "",
         notes=[*map(_breakable, notes), *(f"$^{{{mark}}}$~{_breakable(text)}" for text, mark in marks.items())],
     )
 
@@ -168,7 +174,15 @@ def _length(entry: Entry) -> float:
     return max(len(entry.text) + len(entry.mark), 0.8 * len(entry.spread or entry.difference))
 
 
-def _tabular(laid: Layout) -> dict[str, object]:
+@final
+@dataclass(frozen=True)
+class _Tabular:
+    align: str
+    header: Sequence[str]
+    blocks: Sequence[Sequence[str]]
+
+
+def _tabular(laid: Layout) -> _Tabular:
     labelled = any(label for label, _ in laid.blocks)
     lead = ["", "Method"] if labelled else ["Method"]
     headings = [(heading, sum(len(unit.titles) for unit in some)) for heading, some in groupby(laid.units, _heading)]
@@ -183,7 +197,7 @@ def _tabular(laid: Layout) -> dict[str, object]:
         for label, lines in laid.blocks
     ]
     count = sum(len(unit.titles) for unit in laid.units)
-    return {"align": "l" * len(lead) + "c" * count, "header": header, "blocks": blocks}
+    return _Tabular("l" * len(lead) + "c" * count, header, blocks)
 
 
 def _heading(unit: Unit) -> str:

@@ -89,6 +89,20 @@ def test_the_document_inputs_every_fragment() -> None:
     assert r"\input{table-a.tex}" in text and r"\input{table-b.tex}" in text
 
 
+def compiled(report: Path) -> str:
+    """The log of compiling a report's document."""
+    compiler = shutil.which("pdflatex") or shutil.which("tectonic")
+    if compiler is None:
+        pytest.skip("neither pdflatex nor tectonic is installed")
+    words = ["-interaction=nonstopmode", "-halt-on-error"] if "pdflatex" in compiler else ["--keep-logs"]
+    run = subprocess.run(
+        [compiler, *words, "tables.tex"], cwd=report, capture_output=True, text=True, errors="replace", check=False
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert (report / "tables.pdf").stat().st_size > 10_000
+    return (report / "tables.log").read_text(encoding="utf-8", errors="replace")
+
+
 LONG = "runs/" + "0123456789abcdef" * 8 + "/" + "中" * 40
 
 
@@ -135,24 +149,31 @@ def full(workspace: Any, title: str, dataset: str = "large-hfe") -> None:
 
 
 @pytest.mark.parametrize("paper", [False, True])
-@pytest.mark.parametrize("title", [NASTY, "T" * 200, "pix2pix"])
+@pytest.mark.parametrize("title", [NASTY, "T" * 200, "pix2pix"], ids=["nasty", "long", "short"])
 def test_the_document_compiles_whatever_the_titles_hold_and_nothing_stands_out_of_its_column(
     workspace: Any, tmp_path: Path, title: str, paper: bool
 ) -> None:
-    compiler = shutil.which("pdflatex") or shutil.which("tectonic")
-    if compiler is None:
-        pytest.skip("neither pdflatex nor tectonic is installed")
     full(workspace, title)
-    out = tmp_path / "report"
-    write_report(workspace.root, out, paper=paper)
-    words = ["-interaction=nonstopmode", "-halt-on-error"] if "pdflatex" in compiler else ["--keep-logs"]
-    run = subprocess.run(
-        [compiler, *words, "tables.tex"], cwd=out, capture_output=True, text=True, errors="replace", check=False
-    )
-    assert run.returncode == 0, run.stdout[-2000:]
-    assert (out / "tables.pdf").stat().st_size > 10_000
-    log = (out / "tables.log").read_text(encoding="utf-8", errors="replace")
+    write_report(workspace.root, tmp_path / "report", paper=paper)
+    log = compiled(tmp_path / "report")
     assert not re.findall(r"Overfull \\hbox.*|.*[Uu]ndefined.*|Missing character.*|.*multiply defined.*", log)
+
+
+def test_a_table_of_many_rows_stays_on_its_page(workspace: Any, tmp_path: Path) -> None:
+    rows = [
+        workspace.row(
+            f"m{i}",
+            "gan",
+            [workspace.fer(f"m{i}{fold}", "abcd", "aa ff hh af") for fold in range(2)],
+            [workspace.quality(f"q{i}{fold}", "ab", [(0.1 + i / 100, 20, 0.5, 62, 0.9)] * 2) for fold in range(2)],
+        )
+        for i in range(45)
+    ]
+    rows.append(workspace.row("none", "none", [workspace.fer(f"n{i}", "abcd", "aa ff hh af") for i in (0, 1)]))
+    workspace.record(rows)
+    write_report(workspace.root, tmp_path)
+    assert r"\resizebox*{!}{" in (tmp_path / "table-comparison-tiny.tex").read_text("utf-8")
+    assert "too large for page" not in compiled(tmp_path)
 
 
 @pytest.mark.parametrize("paper", [False, True])
