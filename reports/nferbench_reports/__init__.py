@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nferbench_reports.pushes import Summary
     from nferbench_reports.report import Report, write_report
     from nferbench_reports.runs import Run, load_runs
+    from nferbench_reports.terminal import shown
 
 _MODULES = {
     "Diagnosis": "diagnosis",
@@ -26,6 +27,7 @@ _MODULES = {
     "missing": "frames",
     "predictions": "frames",
     "scores": "frames",
+    "shown": "terminal",
     "write_diagnosis": "diagnosis",
     "write_report": "report",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "missing",
     "predictions",
     "scores",
+    "shown",
     "write_diagnosis",
     "write_report",
 ]

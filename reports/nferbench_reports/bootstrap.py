@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 DRAWS = 9999
 LEVEL = 95  # percent: how often an interval shall hold the mean of all people
+INTERVAL = f"{LEVEL} % interval (bootstrap over subjects, {DRAWS:,} draws, expanded percentiles)"
 _AT_ONCE = 1_000_000  # subjects drawn together at most; bounds the memory, changes no number
 
 

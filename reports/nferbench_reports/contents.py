@@ -45,10 +45,14 @@ class Contents:
         """The comparisons with the rows that were asked for, in their order."""
         return [one for name in self.asked.against for pairs in self.compared for one in pairs if one.against == name]
 
-    def averaged(self) -> str:
-        """How many trainings of the recogniser stand behind its numbers, a sentence a data set that has several."""
-        protocols = [run.record.protocol for run in self.runs]
-        return "".join(f" {one.dataset_title}{one.averaged()}." for one in protocols if one.averaged())
+    def tested_on(self, dataset: str, against: str = "") -> list[Comparison]:
+        """Those of one data set with one row; none where that is no row."""
+        return [one for pairs in self.compared for one in pairs if (one.dataset, one.against) == (dataset, against)]
+
+    def averaged(self, *runs: Run) -> str:
+        """How many trainings of the recogniser stand behind the numbers of runs: a sentence for each with several."""
+        protocols = [run.record.protocol for run in runs]
+        return " ".join(f"{one.dataset_title}{one.averaged()}." for one in protocols if one.averaged())
 
 
 def read_contents(

@@ -6,6 +6,7 @@ what there is to gain by translating it: the headroom.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import final
@@ -16,14 +17,14 @@ import pandas as pd
 from nferbench_reports import bootstrap
 from nferbench_reports.markdown import DASH, escape, grid
 from nferbench_reports.records import Record
-from nferbench_reports.results import Results
+from nferbench_reports.results import Results, trainings
 from nferbench_reports.significance import BASE, per_subject, signed
 
 ORACLE = "oracle"  # the row that is trained on true NIR
 NAN = float("nan")
 COLUMNS = (
     *("dataset", "method", "subjects", "accuracy", "difference", "low", "high"),
-    *("share_subjects", "share", "share_low", "share_high"),
+    *("share_subjects", "share", "share_low", "share_high", "trainings"),
 )
 
 
@@ -54,6 +55,7 @@ class Recovery:
     share: Share
     title: str
     reference: bool
+    trainings: int  # of the recogniser, of each row
 
 
 def recovered(record: Record, results: Sequence[Results]) -> list[Recovery]:
@@ -78,6 +80,7 @@ def recovered(record: Record, results: Sequence[Results]) -> list[Recovery]:
                 _share(*_joined(accuracies[one.row.name], accuracies[BASE], accuracies[ORACLE])),
                 one.row.title,
                 one.row.group == "reference",
+                trainings(one),
             )
         )
     return found
@@ -86,6 +89,16 @@ def recovered(record: Record, results: Sequence[Results]) -> list[Recovery]:
 def frame(found: Sequence[Recovery]) -> pd.DataFrame:
     """What is recovered as a table with `COLUMNS`; accuracies and shares are percentages."""
     return pd.DataFrame([asdict(one) | asdict(one.share) for one in found], columns=list(COLUMNS))
+
+
+def legend(references: str) -> str:
+    """How to read a table of what is recovered; `references` says how its reference rows look."""
+    return (
+        "How much of what true NIR of the extra set gains over no translation each row recovers: accuracy as mean "
+        "over the test subjects, its difference from no translation, and the share (row − without translation) / "
+        f"(oracle − without translation), both with their {bootstrap.INTERVAL}; above and below the line of a share "
+        f"stand the same subjects. {references} are references."
+    )
 
 
 def write_markdown(found: Sequence[Recovery], titles: Mapping[str, str]) -> str:
@@ -102,22 +115,32 @@ def write_markdown(found: Sequence[Recovery], titles: Mapping[str, str]) -> str:
             str(one.subjects),
             f"{one.accuracy:.2f}",
             *(signed(value, 2) for value in (one.difference, one.low, one.high)),
-            *(_percent(value) for value in (one.share.share, one.share.share_low, one.share.share_high)),
+            *(percent(value) for value in (one.share.share, one.share.share_low, one.share.share_high)),
         ]
         for one in found
     ]
     header = ["Data set", "Method", "Subjects", "Acc (%)", "Difference", "Low", "High", "Share (%)", "Low", "High"]
     below = [f"- {escape(note)}" for note in notes(found, titles)]
-    return "\n".join([grid(header, rows, "llrrrrrrrr"), *([""] if below else []), *below]) + "\n"
+    return "\n".join([grid(header, rows, "llrrrrrrrr"), *(["", *below] if below else [])]) + "\n"
 
 
 def notes(found: Sequence[Recovery], titles: Mapping[str, str]) -> list[str]:
-    """What must be known of shares, in sentences of plain text; `titles` has the printed name of each dataset."""
+    """What must be known of shares, each note told once, with its data set and its rows; without them where all are."""
+    rows = Counter(one.dataset for one in found)
     told: dict[tuple[str, str], list[str]] = {}
     for one in found:
         if note := _note(one):
-            told.setdefault((titles[one.dataset], note), []).append(one.title)
-    return [f"{dataset}, {', '.join(names)}: {note}" for (dataset, note), names in told.items()]
+            told.setdefault((one.dataset, note), []).append(one.title)
+    said = []
+    for (dataset, note), names in told.items():
+        whole = len(names) == rows[dataset] > 1
+        said.append(f"{', '.join([titles[dataset], *([] if whole else names)])}: {note}")
+    return said
+
+
+def percent(value: float) -> str:
+    """A share as printed; a dash for NaN."""
+    return DASH if np.isnan(value) else f"{value:.1f}".replace("-", "−")
 
 
 def _note(one: Recovery) -> str:
@@ -150,7 +173,3 @@ def _share(mine: np.ndarray, without: np.ndarray, oracle: np.ndarray) -> Share:
     some = headrooms != 0
     shares = 100 * (gains[some] / headrooms[some])
     return Share(count, float(100 * (gain.mean() / headroom.mean())), *bootstrap.interval(shares, count))
-
-
-def _percent(value: float) -> str:
-    return DASH if np.isnan(value) else f"{value:.1f}".replace("-", "−")

@@ -1,12 +1,12 @@
-"""Tables in Markdown, padded so that they read well on a terminal too."""
+"""Tables in Markdown, padded so that they read well as plain text too."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from nferbench.contract.printable import one_line
-from nferbench_reports.tables import Cell, Column, Table, TableRow, blocks
+from nferbench_reports.tables import Cell, Column, Footnotes, Table, TableRow, blocks
 
 DASH = "–"
 
@@ -24,9 +24,9 @@ _LIVE = re.compile(
 
 def write_table(table: Table) -> str:
     """One table: caption, grid, remarks and footnotes."""
-    marks = table.footnotes()
+    notes = table.footnotes()
     rows = [
-        [label if i == 0 else "", *_row(table, row, marks)]
+        [label if i == 0 else "", *_row(table, row, notes)]
         for label, block in blocks(table)
         for i, row in enumerate(block)
     ]
@@ -41,24 +41,33 @@ def write_table(table: Table) -> str:
         f"**Table {table.number}.** {escape(table.caption)}{legend(table, 'in brackets')}",
         grid(header, rows, "l" * first_number + "r" * (len(header) - first_number)),
     ]
-    parts += [escape(remark) for remark in table.remarks]
-    parts += ["\n".join(f"- [{mark}] {escape(text)}" for text, mark in marks.items())] if marks else []
+    parts += [escape(remark) for remark in (*table.remarks, *notes.remarks)]
+    parts += ["\n".join(f"- [{mark}] {escape(text)}" for text, mark in notes.marks.items())] if notes.marks else []
     return "\n\n".join(parts) + "\n"
 
 
-def legend(table: Table, spread: str) -> str:
-    """How to read the table, as sentences that follow its caption; `spread` is where the deviations stand."""
+def legend(
+    table: Table, spread: str, best: str = "Best in bold", references: str = "rows in italics are references"
+) -> str:
+    """How to read the table, as sentences that follow its caption.
+
+    Args:
+        table: the table.
+        spread: where the deviations stand; "" where they are not shown.
+        best: how the best numbers are marked.
+        references: how reference rows are marked.
+    """
     text = f" Each number is pooled over the test images of {_folds(table)}"
-    if any(cell.std is not None for cell in table.numbers()):
+    if spread and any(cell.std is not None for cell in table.numbers()):
         text += f", mean ± standard deviation over folds {spread}"
     text += "."
     if table.beside_paper:
         text += " Beside it the published value and the difference from it (Δ)."
     if any(row.heterogeneous for row in table.rows):
         text += " † made for heterogeneous faces."
-    text += " Best in bold"
+    text += f" {best}"
     if any(row.group == "reference" for row in table.rows):
-        text += "; rows in italics are references and take no part"
+        text += f"; {references} and take no part"
     if any(cell.separable is not None for cell in table.numbers()):
         text += "; ≈ not separable from the best (paired over subjects, Holm-corrected p ≥ 0.05; F1 is not tested)"
     return text + "."
@@ -100,26 +109,25 @@ def inside_brackets(text: str) -> str:
     return re.sub(r"(?<!\\)[\[\]]", r"\\\g<0>", escape(text))
 
 
-def _row(table: Table, row: TableRow, marks: Mapping[str, str]) -> list[str]:
+def _row(table: Table, row: TableRow, notes: Footnotes) -> list[str]:
     title = escape(row.title)
     title = f"*{title}*" if row.group == "reference" else title
     title += " †" if row.heterogeneous else ""
-    texts = [title + "".join(f" [{marks[stamp]}]" for stamp in row.stamps)]
+    texts = [title + "".join(f" [{mark}]" for mark in notes.titles[row.name])]
     for position, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
-        texts.append(_number(column, cell, row.name in table.best(position), row.group == "reference", marks))
+        mark = notes.cells.get((row.name, position), "")
+        texts.append(_number(column, cell, row.name in table.best(position), row.group == "reference", mark))
         if table.beside_paper:
             texts.append(_beside(column, cell))
     return texts
 
 
-def _number(column: Column, cell: Cell | None, bold: bool, italic: bool, marks: Mapping[str, str]) -> str:
-    if cell is None:
-        return DASH
-    mark = f" [{marks[cell.note]}]" if cell.note else ""
-    near = " ≈" if cell.separable is False and not bold else ""
-    if cell.pooled is None:
+def _number(column: Column, cell: Cell | None, bold: bool, italic: bool, mark: str) -> str:
+    mark = f" [{mark}]" if mark else ""
+    if cell is None or cell.pooled is None:
         return DASH + mark
     text = column.text(cell.pooled)
+    near = " ≈" if cell.separable is False and not bold else ""
     text = f"**{text}**" if bold else f"*{text}*" if italic else text
     return f"{text}{_spread(column, cell)}{near}{mark}"
 

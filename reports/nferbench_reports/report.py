@@ -17,6 +17,7 @@ from nferbench_reports import (
     gallery_section,
     headroom,
     latex,
+    latex_paired,
     pictures,
     recognition_section,
     significance,
@@ -36,7 +37,7 @@ from nferbench_reports.results_sections import (
 from nferbench_reports.section import Section, Sheet
 from nferbench_reports.studies import studies_frame
 from nferbench_reports.tables import long_frame
-from nferbench_reports.text import HEADROOM, write_text
+from nferbench_reports.text import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,9 @@ class Report:
     """What was written, and what there is to say on a terminal."""
 
     paths: tuple[Path, ...]
-    text: str  # the content of report.md
+    text: str  # of report.md
+    contents: Contents
+    pictures: tuple[Drawn, ...]
     problems: tuple[str, ...]  # one line each: records that could not be read
     title: str
     left: tuple[Path, ...]  # files of an earlier report that were changed since, and are no part of this one
@@ -69,13 +72,13 @@ def write_report(
 ) -> Report:
     """Write the report of a workspace.
 
-    In `out`: report.html, a page with all of it; report.md, tables.tex with one table-*.tex and one table-*.csv for
-    each table, tables.csv, significance.csv, one CSV for each table of the page, and pictures: for each dataset
-    grid-<dataset>.png, grid-<dataset>-ablation.png where there are ablation rows, bands-<dataset>.png of low and high
-    frequencies, pushes-<dataset>.png where guided methods stored how hard they push, study-<dataset>.png where there
-    are rows of studies. A dataset whose name is not of small letters, digits and ".+-" has eight digits of its hash in
-    these names. report.json says what all this is made of; what an earlier report left beside it and this one does not
-    write goes.
+    In `out`: report.html, a page with all of it; report.md; tables.tex with one table-*.tex for each table and for the
+    differences and the headroom of each dataset; one table-*.csv for each table, tables.csv, significance.csv, one CSV
+    for each table of the page; and pictures: for each dataset grid-<dataset>.png, grid-<dataset>-ablation.png where
+    there are ablation rows, bands-<dataset>.png of low and high frequencies, pushes-<dataset>.png where guided methods
+    stored how hard they push, study-<dataset>.png where there are rows of studies. A dataset whose name is not of small
+    letters, digits and ".+-" has eight digits of its hash in these names. report.json says what all this is made of;
+    what an earlier report left beside it and this one does not write goes.
 
     Args:
         workspace: where the results are stored.
@@ -116,6 +119,8 @@ def write_report(
     return Report(
         tuple(out / name for name in written),
         files["report.md"],
+        contents,
+        tuple(drawn),
         contents.records.problems,
         contents.asked.title,
         tuple(out / name for name in left),
@@ -164,11 +169,12 @@ def _refuse_less(out: Path, before: Manifest, held: Mapping[str, Held], contents
 def _files(contents: Contents, drawn: Sequence[Drawn], titled: bool) -> dict[str, str]:
     """All files but the pictures and the manifest, by name."""
     tables = contents.tables
-    wide = contents.asked.paper or any(table.joined for table in tables if table.kind == "comparison")
     fragments = {f"table-{table_stem(table)}.tex": latex.write_table(table) for table in tables}
+    for run in contents.runs:
+        fragments |= latex_paired.fragments(contents, run)
     files = {
         "report.md": write_text(contents, drawn),
-        "tables.tex": latex.write_document(list(fragments), wide, contents.asked.title if titled else ""),
+        "tables.tex": latex.write_document(list(fragments), contents.asked.title if titled else ""),
         **fragments,
         "tables.csv": _csv(long_frame(tables)),
         "significance.csv": _csv(significance.frame(contents.tested())),
@@ -194,10 +200,11 @@ def _sections(contents: Contents, drawn: Sequence[Drawn]) -> list[Section]:
 
     studies = [each for each in contents.studies.values() if each]
     pushed = {run.record.protocol.dataset: panels for run in runs if (panels := contents.pushes[run.name][0])}
+    read = f"{headroom.legend('Rows in italics')} {contents.averaged(*runs)}".rstrip()
     found = (
         tables_section(contents.tables),
         comparisons.section(runs, asked, contents.compared),
-        headroom_section(contents.recovered, titles, HEADROOM + contents.averaged()),
+        headroom_section(contents.recovered, titles, read),
         agreement.section(runs, asked),
         recognition_section.section(runs, asked),
         gallery_section.section(runs, asked),

@@ -68,6 +68,12 @@ def load_results(workspace: Path, row: Row, classes: Sequence[str], metrics: Seq
     return Results(row.model_copy(update={"stamps": stamps}), predictions, scores)
 
 
+def trainings(results: Results) -> int:
+    """The trainings of the recogniser behind each fold that has a result, equally many; 0 where none has."""
+    frames = [outcome for outcome in results.predictions.values() if not isinstance(outcome, Missing)]
+    return int(frames[0][SEED].nunique()) if frames else 0
+
+
 def _noted(workspace: Path, entry: Entry) -> str:
     """What a reader must know of a translation, as it was found when it was made; "" where there is nothing."""
     try:

@@ -16,7 +16,7 @@ from nferbench_reports.naming import table_stem
 from nferbench_reports.pushes import Panel, pushes_frame
 from nferbench_reports.section import Section, Sheet, Shown
 from nferbench_reports.studies import Studies, studies_frame
-from nferbench_reports.tables import Column, Table, TableRow, blocks
+from nferbench_reports.tables import Column, Footnotes, Table, TableRow, blocks
 
 
 def tables_section(tables: Sequence[Table]) -> Section | None:
@@ -32,8 +32,8 @@ def table_sheet(table: Table) -> Sheet:
     the ablation the data set stands before M.
     """
     names = [_name(table, column) for column in table.columns]
-    marks = table.footnotes()
-    lines = [_line(table, label, row, names, marks) for label, block in blocks(table) for row in block]
+    told = table.footnotes()
+    lines = [_line(table, label, row, names, told) for label, block in blocks(table) for row in block]
     labelled = any(label for label, _ in blocks(table))
     shown = [Shown("title", "Method", marks="notes"), *([Shown("kind", "Kind")] if labelled else [])]
     for name, column in zip(names, table.columns, strict=True):
@@ -46,7 +46,8 @@ def table_sheet(table: Table) -> Sheet:
         notes=(
             legend(table, "beside it").strip(),
             *table.remarks,
-            *(f"[{mark}] {text}" for text, mark in marks.items()),
+            *told.remarks,
+            *(f"[{mark}] {text}" for text, mark in told.marks.items()),
         ),
         italic="reference",
     )
@@ -144,8 +145,8 @@ def _name(table: Table, column: Column) -> str:
     return f"{column.dataset} {column.metric}" if table.kind == "ablation" else column.metric
 
 
-def _line(table: Table, label: str, row: TableRow, names: Sequence[str], marks: Mapping[str, str]) -> dict[str, Any]:
-    stamps = [*(["†"] if row.heterogeneous else []), *(marks[stamp] for stamp in row.stamps)]
+def _line(table: Table, label: str, row: TableRow, names: Sequence[str], told: Footnotes) -> dict[str, Any]:
+    stamps = [*(["†"] if row.heterogeneous else []), *told.titles[row.name]]
     line: dict[str, Any] = {
         "method": row.name,
         "title": row.title,
@@ -155,13 +156,16 @@ def _line(table: Table, label: str, row: TableRow, names: Sequence[str], marks: 
     }
     for position, (name, cell) in enumerate(zip(names, row.cells, strict=True)):
         known = asdict(cell) if cell else {}
+        best = row.name in table.best(position)
+        near = "≈" if cell and cell.separable is False and not best else ""
+        mark = told.cells.get((row.name, position), "")
         line |= {
             name: known.get("pooled"),
             f"{name} mean": known.get("mean"),
             f"{name} sd": known.get("std"),
             f"{name} folds": len(cell.folds) if cell else None,
-            f"{name} best": row.name in table.best(position),
-            f"{name} notes": marks[cell.note] if cell and cell.note else "",
+            f"{name} best": best,
+            f"{name} notes": " ".join(filter(None, (near, mark))),
         }
         if table.beside_paper:
             line |= {

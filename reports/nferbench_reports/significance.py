@@ -14,15 +14,16 @@ from typing import final
 import numpy as np
 import pandas as pd
 
+from nferbench_reports.bootstrap import INTERVAL
 from nferbench_reports.markdown import DASH, escape, grid
 from nferbench_reports.paired import NAN, Difference, holm, summarise
 from nferbench_reports.records import Record
-from nferbench_reports.results import PREDICTED, Missing, Outcome, Results
+from nferbench_reports.results import PREDICTED, Missing, Outcome, Results, trainings
 from nferbench_reports.tables import Convention
 
 COLUMNS = (
     *("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm"),
-    *("against", "effect", "spread", "subjects_needed"),
+    *("against", "effect", "spread", "subjects_needed", "trainings"),
 )
 BASE = "none"  # the row that methods are compared with in any case
 _SHOWN = (("accuracy", "Acc (points)", 2), ("psnr", "PSNR (dB)", 2), ("lpips", "LPIPS", 4), ("ssim", "SSIM", 4))
@@ -44,6 +45,7 @@ class Comparison:
     reference: bool
     metric_title: str
     decimals: int
+    trainings: int | None = None  # of the recogniser, of each of both rows; None where nothing was recognised
 
 
 def compare(record: Record, results: Sequence[Results], convention: Convention) -> list[Comparison]:
@@ -68,6 +70,7 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
                 paired[metric, i, j] = differences[finite]
     found = dict(zip(paired, summarise(list(paired.values())), strict=True))
     found |= {(metric, j, i): one.turned() for (metric, i, j), one in found.items()}
+    behind = [trainings(one) for one in results]
     comparisons = []
     for metric, title, decimals in metrics:
         for other, against in enumerate(results):
@@ -86,6 +89,7 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
                     row.group == "reference",
                     title,
                     decimals,
+                    behind[i] if metric == "accuracy" else None,
                 )
                 for (i, one), p_holm in zip(tests, corrected, strict=True)
             ]
@@ -94,7 +98,8 @@ def compare(record: Record, results: Sequence[Results], convention: Convention) 
 
 def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """The comparisons as a table with `COLUMNS`."""
-    return pd.DataFrame([asdict(one) | asdict(one.found) for one in comparisons], columns=list(COLUMNS))
+    lines = pd.DataFrame([asdict(one) | asdict(one.found) for one in comparisons], columns=list(COLUMNS))
+    return lines.astype({"trainings": "Int64"})
 
 
 def per_subject(results: Results, metric: str, convention: Convention) -> pd.Series[float]:
@@ -116,6 +121,27 @@ def per_image(results: Results, metric: str, convention: Convention) -> pd.DataF
     return pd.concat(tables) if tables else pd.DataFrame({"subject": [], "value": []}).astype({"value": float})
 
 
+EFFECT = (
+    "Effect size is Cohen's d_z with Hedges' correction; the last column is how many subjects a difference of this "
+    "size needs to be seen (80 % power at p < 0.05)."
+)
+
+
+def legend(against: str, references: str) -> str:
+    """How to read a table of differences, in plain text.
+
+    Args:
+        against: the title of the row that all are compared with.
+        references: how its reference rows look; "" where it has none.
+    """
+    text = (
+        f"Each method against {against}, paired over the test subjects: mean difference, its "
+        f"{INTERVAL}, two-sided sign-flip permutation test, Holm-corrected over the methods of one data set "
+        "and metric."
+    )
+    return text + (f" {references} are references: no methods, and no part of the correction." if references else "")
+
+
 def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> str:
     """The comparisons as a Markdown table; `titles` has the printed name of each data set."""
     rows = [
@@ -126,8 +152,8 @@ def write_markdown(comparisons: Sequence[Comparison], titles: Mapping[str, str])
             str(one.found.subjects),
             *(signed(value, one.decimals) for value in (one.found.difference, one.found.low, one.found.high)),
             signed(one.found.effect, 2),
-            _p(one.found.p),
-            _p(one.p_holm),
+            p_text(one.found.p),
+            p_text(one.p_holm),
             DASH if np.isnan(one.found.subjects_needed) else f"{one.found.subjects_needed:.0f}",
         ]
         for one in comparisons
@@ -141,11 +167,12 @@ def signed(value: float, decimals: int) -> str:
     return DASH if np.isnan(value) else f"{value:+.{decimals}f}".replace("-", "−")
 
 
-def _found(outcomes: Mapping[int, Outcome]) -> list[pd.DataFrame]:
-    return [outcome for outcome in outcomes.values() if not isinstance(outcome, Missing)]
-
-
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value as printed; a dash for NaN."""
     if np.isnan(value):
         return DASH
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _found(outcomes: Mapping[int, Outcome]) -> list[pd.DataFrame]:
+    return [outcome for outcome in outcomes.values() if not isinstance(outcome, Missing)]

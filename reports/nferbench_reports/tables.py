@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nferbench.metrics.classification import accuracy, confusion_matrix, macro_f1, over_folds
 from nferbench_reports import paper
 from nferbench_reports.records import RECOGNITION, Group, Metric, Protocol, Record, Row
-from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results
+from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results, trainings
 
 Kind = Literal["comparison", "ablation"]
 Convention = Literal["standard", "paper"]
@@ -29,7 +29,7 @@ _OTHER_CONVENTION = (
 
 LONG_COLUMNS = (
     *("table", "dataset", "group", "method", "metric", "convention"),
-    *("pooled", "mean", "std", "folds", "separable"),
+    *("pooled", "mean", "std", "folds", "separable", "trainings"),
 )
 
 
@@ -66,6 +66,7 @@ class Cell:
     note: str = ""  # why folds are missing; empty where none is
     published: float | None = None
     separable: bool | None = None  # from the best of the column; None for the best itself and where no test is
+    trainings: int | None = None  # of the recogniser, behind the numbers; None where nothing was recognised
 
     @property
     def difference(self) -> float | None:
@@ -88,6 +89,17 @@ class TableRow:
 
 @final
 @dataclass(frozen=True)
+class Footnotes:
+    """The notes of a table, each told once and at the widest thing that it holds for."""
+
+    remarks: tuple[str, ...]  # sentences below the table, without a mark: of all its rows, or of all translated ones
+    marks: Mapping[str, str]  # of each other note by its text, in the order of first appearance
+    titles: Mapping[str, tuple[str, ...]]  # by the name of a row: the marks behind its title
+    cells: Mapping[tuple[str, int], str]  # by the name of a row and the position of a column: the mark there
+
+
+@final
+@dataclass(frozen=True)
 class Table:
     """One table in the order in which it is printed."""
 
@@ -104,13 +116,35 @@ class Table:
         """Whether it has the columns of several records."""
         return len({column.dataset for column in self.columns}) > 1
 
-    def footnotes(self) -> dict[str, str]:
-        """The mark of each footnote by its text, in the order of first appearance."""
-        texts: dict[str, None] = {}
+    def footnotes(self) -> Footnotes:
+        """Where each note of the table is told.
+
+        A stamp of a row, and a note that all cells of a row have, hold for the row. What holds for all rows, or for
+        just those with translated images, is a remark.
+        """
+        everything = frozenset(row.name for row in self.rows)
+        translated = frozenset(row.name for row in self.rows if row.group not in ("reference", "none"))
+        told: dict[str, set[str]] = {}  # the rows that a note holds for, by its text
         for row in self.rows:
-            notes = [*row.stamps, *(cell.note for cell in row.cells if cell is not None)]
-            texts.update(dict.fromkeys(note for note in notes if note))
-        return {text: _letters(i) for i, text in enumerate(texts)}
+            for note in _row_notes(row):
+                told.setdefault(note, set()).add(row.name)
+        scopes = {translated: "All translated rows"} if len(translated) > 1 else {}
+        scopes[everything] = "All rows"
+        common = {note: scopes[where] for note, names in told.items() if (where := frozenset(names)) in scopes}
+        titles: dict[str, tuple[str, ...]] = {}
+        cells: dict[tuple[str, int], str] = {}
+        marks: dict[str, str] = {}
+        for row in self.rows:
+            whole = _row_notes(row)
+            for note in whole:
+                if note not in common:
+                    marks.setdefault(note, _letters(len(marks)))
+            titles[row.name] = tuple(marks[note] for note in whole if note not in common)
+            for position, cell in enumerate(row.cells):
+                if cell is not None and cell.note and cell.note not in whole:
+                    cells[row.name, position] = marks.setdefault(cell.note, _letters(len(marks)))
+        remarks = tuple(f"{scope}: {note.rstrip('.')}." for note, scope in common.items())
+        return Footnotes(remarks, marks, titles, cells)
 
     def numbers(self) -> list[Cell]:
         """The cells that have a number."""
@@ -299,8 +333,8 @@ def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
     """All cells, one a line, in `LONG_COLUMNS`.
 
     Accuracy and macro F1 are percentages. `folds` counts the folds behind the numbers: 0 where there are none yet.
-    `separable` says "yes" or "no", nothing for the best of a column and without a test. Metrics that do not apply to a
-    row are left out.
+    `separable` says "yes" or "no", nothing for the best of a column and without a test; `trainings` counts those of the
+    recogniser, and is blank where nothing is recognised. Metrics that do not apply to a row are left out.
     """
     lines = [
         (
@@ -315,6 +349,7 @@ def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
             cell.std,
             len(cell.folds),
             {None: "", True: "yes", False: "no"}[cell.separable],
+            cell.trainings,
         )
         for table in tables
         for row in table.rows
@@ -322,7 +357,7 @@ def long_frame(tables: Sequence[Table]) -> pd.DataFrame:
         if cell is not None
     ]
     frame = pd.DataFrame(lines, columns=list(LONG_COLUMNS))
-    return frame.astype({"pooled": float, "mean": float, "std": float})
+    return frame.astype({"pooled": float, "mean": float, "std": float, "trainings": "Int64"})
 
 
 def blocks(table: Table) -> list[tuple[str, list[TableRow]]]:
@@ -365,9 +400,10 @@ def _row(row: Row, title: str, cells: Sequence[Cell | None]) -> TableRow:
 def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_paper: bool) -> Cell | None:
     outcomes, measure = _measured(results, column, record.protocol.classes)
     if not outcomes and column.metric in RECOGNITION and record.protocol.extra is None:
-        return Cell(note=record.protocol.without_extra)
+        return Cell(note=record.protocol.without_extra, trainings=0)
     if not outcomes and column.metric in RECOGNITION and results.row.group == "given":
-        return Cell(note="no images of the extra set were given; nferbench score --pred-extra adds these numbers")
+        why = "no images of the extra set were given; nferbench score --pred-extra adds these numbers"
+        return Cell(note=why, trainings=0)
     if not outcomes:
         return None
     published = None
@@ -375,13 +411,14 @@ def _cell(kind: Kind, record: Record, results: Results, column: Column, beside_p
         published = paper.published_value(kind, record.protocol.own_name(), results.row.name, column.metric)
     found = {fold: outcome for fold, outcome in sorted(outcomes.items()) if not isinstance(outcome, Missing)}
     note = lacking(outcomes, record.protocol.folds)
+    behind = trainings(results) if column.metric in RECOGNITION else None
     if not found:
-        return Cell(note=note, published=published)
+        return Cell(note=note, published=published, trainings=behind)
     with np.errstate(invalid="ignore"):  # identical images have an infinite PSNR, and infinity no deviation
         spread = over_folds([measure(frame) for frame in found.values()])
     pooled = measure(pd.concat(list(found.values())))
     std = spread.sd if math.isfinite(spread.sd) else None
-    return Cell(pooled, spread.mean, std, tuple(found), note, published)
+    return Cell(pooled, spread.mean, std, tuple(found), note, published, trainings=behind)
 
 
 def _measured(results: Results, column: Column, classes: Sequence[str]) -> tuple[Mapping[int, Outcome], Measure]:
@@ -451,6 +488,12 @@ def _metric_remarks(metrics: Sequence[Metric], results: Sequence[Results]) -> li
         if told := "; ".join(part for part in (metric.note, without) if part):
             said.append(f"{metric.title}: {told}.")
     return said
+
+
+def _row_notes(row: TableRow) -> tuple[str, ...]:
+    """What holds for a row as a whole: its stamps, and the note that all of its cells have."""
+    notes = {cell.note for cell in row.cells if cell is not None}
+    return tuple(dict.fromkeys(filter(None, [*row.stamps, *(notes if len(notes) == 1 else ())])))
 
 
 def _letters(i: int) -> str:

@@ -150,7 +150,7 @@ def test_rows_to_compare_with_are_those_named_or_the_usual_ones(workspace: Any, 
     with pytest.raises(UsageError, match="compared with no row; it has: none, m, n"):
         compared_with([], found)
     report = write_report(workspace.root, tmp_path, against=("n", "m"))
-    assert "against *N*" in report.text and "against *M*" in report.text and "against *NONE*" not in report.text
+    assert "against N, " in report.text and "against M, " in report.text and "against NONE" not in report.text
     table = pd.read_csv(tmp_path / "significance.csv", keep_default_na=False)
     assert list(dict.fromkeys(table["against"])) == ["n", "m"] and len(table) == 2 * 2 * 4
 

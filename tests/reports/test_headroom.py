@@ -98,7 +98,7 @@ def test_without_sure_headroom_there_is_no_share_but_a_reason(workspace: Any, or
     assert all(math.isnan(one.share.share) for one in rows.values())
     text = write_markdown(list(rows.values()), {"tiny": "Tiny"})
     reason = f"the interval of oracle − without translation over 3 subjects, {span} points, is not above 0"
-    assert f"\n- Tiny, oracle, none, m, cond: no share, {reason}\n" in text
+    assert f"\n- Tiny: no share, {reason}\n" in text
     (line,) = (line for line in text.splitlines() if "| m " in line)
     assert [cell.strip() for cell in line.split("|")][5:-1] == ["+33.33", "+0.00", "+50.00", "–", "–", "–"]
 
@@ -145,6 +145,7 @@ def test_the_report_has_the_table_where_there_is_an_oracle_and_no_older_one_else
     assert file in report.paths and file.read_text().splitlines()[0] == ",".join(COLUMNS)
     assert "**Headroom.**" in report.text and "9,999 draws" in report.text and "| *oracle* |" in report.text
     assert tuple(frame([]).columns) == COLUMNS
+    assert {line.rsplit(",", 1)[1] for line in file.read_text().splitlines()[1:]} == {"1"}  # trainings
     workspace.record([row(workspace, "m2", "gan", "aa aa", "ab")], folds=1)
     without = write_report(workspace.root, tmp_path / "out", replace=True)
     assert "Headroom" not in without.text and not file.exists() and file not in without.paths

@@ -130,3 +130,22 @@ def test_each_reference_row_has_a_correction_of_its_own(workspace: Any) -> None:
     p = {(one.against, one.method): (one.found.p, one.p_holm) for who in answers for one in compared(workspace, who)}
     assert p["none", "m"] == (2 / 2**8, 4 / 2**8) and p["none", "n"] == (2 / 2**7, 2 / 2**7)
     assert p["m", "none"] == (2 / 2**8, 4 / 2**8) and p["m", "n"] == (1, 1)
+
+
+def test_each_difference_says_how_many_trainings_stand_behind_it(workspace: Any) -> None:
+    rows = [
+        workspace.row(
+            name,
+            group,
+            [workspace.fer(f"{name}{i}", "ab", "aa ff") for i in range(2)],
+            [workspace.quality(f"{name}q{i}", "ab", [(0.1, 20, 0.5, 62, 0.9)] * 2) for i in range(2)],
+        )
+        for name, group in (("none", "none"), ("m", "gan"), ("n", "gan"))
+    ]
+    for row in rows:
+        for fold in row["folds"]:
+            fold["fer_repeats"] = [workspace.fer(f"{row['name']}{fold['fold']}again", "ab", "aa fa")]
+    workspace.record(rows, fer_seeds=2)
+    counts = frame(compared(workspace)).set_index(["method", "metric"])["trainings"]
+    assert (counts["m", "accuracy"], counts["n", "accuracy"]) == (2, 2)
+    assert counts[:, "psnr"].isna().all() and counts[:, "lpips"].isna().all()

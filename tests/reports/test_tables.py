@@ -349,10 +349,10 @@ def test_footnotes_are_told_once_and_go_on_after_z(workspace: Any) -> None:
         for i in range(28)
     ]
     workspace.record(rows)
-    marks = compared(workspace).footnotes()
-    assert len(marks) == 29
-    assert list(marks.items())[:2] == [("stamp 0", "a"), ("none of 2 folds: not run yet", "b")]
-    assert list(marks.values())[25:28] == ["z", "aa", "ab"]
+    notes = compared(workspace).footnotes()
+    assert list(notes.marks.items())[:2] == [("stamp 0", "a"), ("stamp 1", "b")]
+    assert list(notes.marks.values())[25:] == ["z", "aa", "ab"]
+    assert notes.remarks == ("All rows: none of 2 folds: not run yet.",) and not notes.cells
 
 
 @pytest.mark.parametrize("why", ["no extra set (--extra none)", None])
@@ -365,7 +365,7 @@ def test_recognition_without_an_extra_set_is_a_dash_with_its_reason(workspace: A
     for metric in ("accuracy", "macro_f1"):
         assert cell(table, "m", metric).pooled is None and cell(table, "m", metric).note == (why or "no extra set")
     assert cells(table, "nir-only")["lpips"] is None and cell(table, "nir-only", "accuracy").note == ""
-    assert list(table.footnotes()) == [why or "no extra set"]
+    assert list(table.footnotes().marks) == [why or "no extra set"]
 
 
 def test_images_by_others_come_last_and_say_why_they_have_no_accuracy(workspace: Any) -> None:
@@ -421,3 +421,83 @@ def test_published_values_are_found_for_records_that_are_told_apart(workspace: A
     pairs = zip(table.columns, table.rows[0].cells, strict=True)
     accuracies = [cell.published for column, cell in pairs if cell and column.metric == "accuracy"]
     assert len(accuracies) == 2 and accuracies[0] == accuracies[1] and accuracies[0] is not None
+
+
+def quality(workspace: Any, name: str, gone: tuple[int, ...] = (), count: int = 3) -> list[dict[str, str]]:
+    return [
+        workspace.missing(f"{name}-{fold}-gone")
+        if fold in gone
+        else workspace.quality(f"{name}-q{fold}", "a", [(0.1, 20, 0.5, 62, 0.9)])
+        for fold in range(count)
+    ]
+
+
+def fer(workspace: Any, name: str, gone: tuple[int, ...] = (), count: int = 3) -> list[dict[str, str]]:
+    return [
+        workspace.missing(f"{name}-{fold}-no") if fold in gone else workspace.fer(f"{name}-f{fold}", "ab", "aa ff")
+        for fold in range(count)
+    ]
+
+
+LACKING = "2 of 3 folds: fold 1: not run yet"
+
+
+def test_a_note_of_all_cells_of_a_row_stands_at_its_title_alone(workspace: Any) -> None:
+    rows = [
+        workspace.row("m", "gan", fer(workspace, "m", (1,)), quality(workspace, "m", (1,))),
+        workspace.row("n", "gan", fer(workspace, "n", (1,)), quality(workspace, "n")),
+        workspace.row("o", "gan", fer(workspace, "o"), quality(workspace, "o"), stamps=["stamped"]),
+    ]
+    workspace.record(rows, folds=3)
+    notes = compared(workspace).footnotes()
+    assert notes.marks == {LACKING: "a", "stamped": "b"} and notes.remarks == ()
+    assert notes.titles == {"m": ("a",), "n": (), "o": ("b",)}
+    assert notes.cells == {("n", 0): "a", ("n", 1): "a"}
+
+
+def test_a_note_of_all_rows_is_a_remark_without_a_mark(workspace: Any) -> None:
+    groups = {"oracle": "reference", "none": "none", "m": "gan", "n": "diffusion"}
+    rows = [
+        workspace.row(
+            name,
+            group,
+            fer(workspace, name, (1,)),
+            [] if group == "reference" else quality(workspace, name, (1,)),
+            stamps=["leaks."],
+        )
+        for name, group in groups.items()
+    ]
+    workspace.record(rows, folds=3)
+    notes = compared(workspace).footnotes()
+    assert notes.remarks == ("All rows: leaks.", f"All rows: {LACKING}.")
+    assert not notes.marks and not notes.cells and not any(notes.titles.values())
+
+
+@pytest.mark.parametrize("odd", ["", "oracle", "m"])
+def test_a_stamp_of_just_the_translated_rows_is_told_once_too(workspace: Any, odd: str) -> None:
+    groups = {"oracle": "reference", "none": "none", "m": "gan", "n": "diffusion", "mine": "given"}
+    translated = {name for name, group in groups.items() if group not in ("reference", "none")}
+    stamped = translated ^ {odd} if odd else translated
+    rows = [
+        workspace.row(name, group, fer(workspace, name), stamps=["pre-trained"] if name in stamped else [])
+        for name, group in groups.items()
+    ]
+    workspace.record(rows, folds=3)
+    notes = compared(workspace).footnotes()
+    marked = {name for name, marks in notes.titles.items() if marks}
+    assert (notes.remarks, marked) == (((), stamped) if odd else (("All translated rows: pre-trained.",), set()))
+
+
+def test_trainings_of_the_recogniser_are_counted_and_blank_where_nothing_is_recognised(workspace: Any) -> None:
+    rows = [
+        repeated(workspace),
+        workspace.row("n", "gan", [workspace.missing(f"n{i}") for i in range(2)], quality(workspace, "n", count=2)),
+    ]
+    for i, fold in enumerate(rows[1]["folds"]):
+        fold["fer_repeats"] = [workspace.missing(f"n{i}-seed1")]
+    workspace.record(rows, fer_seeds=2)
+    frame = long_frame([compared(workspace)])
+    counts = frame.set_index(["method", "metric"])["trainings"]
+    assert (counts["m", "accuracy"], counts["m", "macro_f1"], counts["n", "accuracy"]) == (2, 2, 0)
+    assert counts[:, "psnr"].isna().all() and counts[:, "lpips"].isna().all()
+    assert ",2\n" in frame.to_csv(index=False)  # whole numbers, whatever is blank beside them

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -11,7 +11,7 @@ import typer
 from nferbench.contract.printable import one_line
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from nferbench.cli.progress import LiveReporter, PlainReporter
     from nferbench.planning.plugins import Plugins
@@ -38,6 +38,18 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(escape(one_line(cell)) for cell in row))
     _console().print(table)
+
+
+def show(drawn: Callable[[int], Iterable[RenderableType]]) -> None:
+    """Print what is drawn for the width of the terminal; what is wider goes on beyond it, and is not cut."""
+    console = _console()
+    encoding = sys.stdout.encoding or "utf-8"
+    with console.capture() as captured:
+        for each in drawn(console.width):
+            console.print(each, crop=False)
+    rule = "─".encode(encoding, "replace").decode(encoding).replace("?", "-")
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip().replace("─", rule).encode(encoding, "backslashreplace").decode(encoding), color=True)
 
 
 def reporter(stages: Sequence[Stage]) -> LiveReporter | PlainReporter:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nferbench.cli.options import Preset, Workspace
-from nferbench.cli.output import complain, say
+from nferbench.cli.output import complain, say, show
 from nferbench.cli.requests import items
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import one_line
@@ -52,9 +52,10 @@ def report(
     no_faces: Annotated[
         bool, typer.Option("--no-faces", help="Without any picture of a face; earlier grids are removed, too.")
     ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print report.md in place of tables.")] = False,
 ) -> None:
     """Write Tables 1-3 as a page, Markdown, LaTeX and CSV, example faces and curves of studies, from what is stored."""
-    from nferbench_reports import write_report
+    from nferbench_reports import shown, write_report
 
     with _opened(bundle, workspace) as inside:
         if listed:
@@ -74,8 +75,11 @@ def report(
             replace=replace,
             faces=not no_faces,
         )
-    for line in written.text.splitlines():
-        say(line)
+    if markdown:
+        for line in written.text.splitlines():
+            say(line)
+    else:
+        show(lambda width: shown(written.contents, written.pictures, width))
     say("written: " + " ".join(str(path) for path in written.paths))
     for path in written.left:
         say(f"left beside it, for it was changed since an earlier report wrote it: {path}")

@@ -110,10 +110,16 @@ def test_a_report_comes_from_what_is_stored(finished: Path) -> None:
     text = run("report", "--workspace", str(finished))
     assert "Regression" in text and "Without translation" in text and "NIR only" in text
     assert " folds, seed " in text and ", crop given, " in text
+    assert "| Method" not in text and max(map(len, text.split("written: ")[0].splitlines())) <= 80
     assert (finished / "report" / "tables.csv").is_file()
     assert list((finished / "report").glob("*.png"))
     sure = list(csv.DictReader((finished / "report" / "calibration.csv").open()))
     assert [(row["folds"], float(row["brier"]) > 0) for row in sure] == [("2", True)] * len(sure) != []
+
+
+def test_markdown_is_printed_where_it_is_asked_for(finished: Path) -> None:
+    text = run("report", "--workspace", str(finished), "--markdown")
+    assert text.startswith((finished / "report" / "report.md").read_text("utf-8"))
 
 
 def test_a_study_is_one_command_and_one_figure(finished: Path, tmp_path: Path) -> None:
@@ -122,7 +128,9 @@ def test_a_study_is_one_command_and_one_figure(finished: Path, tmp_path: Path) -
     shutil.copytree(finished, workspace)
     said = bench(workspace, "toy-regression,studies", "--preset", str(preset))
     assert "12 to run; 2 network trainings instead of 6 without sharing" in said  # 0.05 is what the method has
-    text = run("report", "--workspace", str(workspace), "--replace")  # the other preset's, which came with the copy
+    text = run(
+        "report", "--markdown", "--workspace", str(workspace), "--replace"
+    )  # the other preset's, which came with the copy
     assert "grain: varied: grain of toy-regression, 0.05, 2, where it has 0.05; held: all else." in text
     assert "](study-toy.png)" in text and "Regression, grain" not in text
     studies, tables = (
@@ -140,7 +148,7 @@ def test_faces_too_small_for_lpips_keep_their_other_scores(tmp_path: Path) -> No
     for file in tmp_path.glob("quality/*/scores.csv"):
         for row in csv.DictReader(file.open()):
             assert row["lpips"] == "" and float(row["psnr"]) > 0 and float(row["ssim"]) > -1
-    said = run("report", "--workspace", str(tmp_path))
+    said = run("report", "--markdown", "--workspace", str(tmp_path))
     assert "none of 2 folds: no LPIPS: its network needs faces of at least 31 px, these have 16" in said
 
 
@@ -184,7 +192,7 @@ def test_results_that_changed_places_are_done_again_and_never_exchanged(finished
     first, second = sorted(copy.glob("quality/*-fold0-*"))
     for source, target in ((first, tmp_path / "aside"), (second, first), (tmp_path / "aside", second)):
         source.rename(target)
-    told = run("report", "--workspace", str(copy), "--out", str(tmp_path / "report"))
+    told = run("report", "--markdown", "--workspace", str(copy), "--out", str(tmp_path / "report"))
     assert "holds the results of another stage" in told
     again = bench(copy, "none,toy-regression")
     assert again.count("holds the results of another stage") == 2 and "2 stages done, 0 not" in again
@@ -195,7 +203,9 @@ def test_a_report_can_be_read_through_a_pipe_of_few_letters(finished: Path) -> N
     call = command("report", "--workspace", str(finished))
     done = subprocess.run(call, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "±" in done.stdout.decode("latin-1") and "\\u2193" in done.stdout.decode("latin-1")  # an arrow
+    text = done.stdout.decode("latin-1")
+    assert "NIR only (no extra set)°" in text and "\\u2193" in text  # an arrow
+    assert "\n" + "-" * 60 in text and "\\u2500" not in text  # rules are as wide as they are elsewhere
 
 
 def test_plan_says_why_a_stage_would_run(finished: Path) -> None:

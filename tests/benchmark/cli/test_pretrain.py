@@ -41,7 +41,7 @@ def test_a_run_starts_from_them_and_its_table_says_so(made: tuple[Path, str]) ->
     few = ("--set", "datasets.synthetic-hfe.subjects=2", "--folds", "2", "--fold", "0", "--extra", "none")
     run("run", *TINY, *few, "--set", start, "--workspace", str(folder / "ws"))
     assert "networks pre-trained on Synthetic, other people, 12 pairs seen" in run(
-        "report", "--workspace", str(folder / "ws")
+        "report", "--markdown", "--workspace", str(folder / "ws")
     )
 
 

@@ -67,7 +67,7 @@ def test_a_planted_leak_stops_the_run_with_names_and_is_stamped_when_allowed(set
     (record,) = (workspace / "records").glob("*.json")
     stamps = {stamp for row in json.loads(record.read_text())["rows"] for stamp in row["stamps"]}
     assert len(stamps) == 1 and "known leaks between tested and fitted faces (--allow-leaks)" in stamps.pop()
-    assert "known leaks between tested" in run("report", "--workspace", str(workspace))
+    assert "known leaks between tested" in run("report", "--markdown", "--workspace", str(workspace))
 
 
 def test_honest_data_pass_and_carry_no_stamp(sets: Path, tmp_path: Path) -> None:
