@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import PurePosixPath
 
 from nferbench_reports.tables import Table
 
@@ -28,3 +29,12 @@ def stem(name: str) -> str:
 def table_stem(table: Table) -> str:
     """The name of a table, whatever its number: "ablation", or "comparison-" and its data set."""
     return "ablation" if table.kind == "ablation" else f"comparison-{stem(table.columns[0].dataset)}"
+
+
+def record_name(file: str) -> str:
+    """The name of a record by the path of its file, as `nferbench status` lists it.
+
+    >>> record_name("records/cfee-paper-0123abcd.json")
+    'cfee-paper-0123abcd'
+    """
+    return PurePosixPath(file).stem

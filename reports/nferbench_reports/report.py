@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, final
 
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import cell
-from nferbench_reports import bootstrap, grid, headroom, latex, markdown, pushes_figure, significance, study_figure
+from nferbench_reports import (
+    bootstrap,
+    costs_section,
+    grid,
+    headroom,
+    latex,
+    markdown,
+    pushes_figure,
+    significance,
+    study_figure,
+    trainings_section,
+)
 from nferbench_reports.naming import stem, table_stem
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
@@ -25,7 +36,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What the page has below the tables, in this order; None where there is nothing to show.
-SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = ()
+SECTIONS: tuple[Callable[[Sequence[Run], Asked], Section | None], ...] = (
+    costs_section.section,
+    trainings_section.section,
+)
 
 _INTERVAL = f"{bootstrap.LEVEL} % interval (percentile bootstrap over subjects, {bootstrap.DRAWS:,} draws)"
 _HEADROOM = (
