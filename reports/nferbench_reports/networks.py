@@ -80,7 +80,7 @@ def _needed(run: Run, fold: FoldEntries) -> list[Entry] | None:
     if fold.needs:
         return [entry for entry in fold.needs if PurePosixPath(entry.path).parts[0] == "networks"]
     if fold.translation is None:
-        return []
+        return None
     translation = read_done(run.workspace, fold.translation)
     if isinstance(translation, Missing):
         return None

@@ -68,8 +68,9 @@ def write_report(
     In `out`: report.md, tables.tex with one table-*.tex for each table, tables.csv, significance.csv and one
     grid-<dataset>.png for each dataset, a grid-<dataset>-ablation.png where there are ablation rows, a
     pushes-<dataset>.png where guided methods stored how hard they push, headroom.csv where there are an oracle and the
-    row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies. A dataset whose
-    name is not of small letters, digits and ".+-" has eight digits of its hash in these names.
+    row "without translation", studies.csv and a study-<dataset>.png where there are rows of studies, costs.csv where
+    stages say what they took, trainings.csv and losses.csv where rows have networks. A dataset whose name is not of
+    small letters, digits and ".+-" has eight digits of its hash in these names.
 
     Args:
         workspace: where the results are stored.

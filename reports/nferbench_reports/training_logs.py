@@ -134,7 +134,7 @@ def _log(run: Run, network: Network) -> Outcome:
         return Missing(reason)
     strange = Missing(f"{folder.name}/{FILE} is no log of losses")
     try:
-        log = pd.read_csv(folder / FILE, dtype=float, float_precision="round_trip").rename(columns=one_line)
+        log = pd.read_csv(folder / FILE, dtype=float).rename(columns=one_line)
     except (OSError, ValueError):  # pandas' parser errors are ValueErrors
         return strange
     if UPDATE not in log or log.empty or log.columns.duplicated().any() or not np.isfinite(log[UPDATE]).all():
