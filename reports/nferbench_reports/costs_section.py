@@ -70,14 +70,16 @@ def _pick(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:
-    notes = []
-    translating = frame[frame["group"].isin(TRANSLATING)]
+    short: dict[str, list[str]] = {}
     for line in frame.to_dict("records"):
         counted = {what: line[f"{what}_folds"] for what in ("training", "translation", "recogniser")}
-        short = [f"{what} {n}" for what, n in counted.items() if pd.notna(n) and n < line["folds"]]
-        if short:
+        lacking = [f"{what} {n}" for what, n in counted.items() if pd.notna(n) and n < line["folds"]]
+        if lacking:
             reason = f": {line['reason']}" if line["reason"] else ""
-            notes.append(f"{line['title']}: of {line['folds']} folds stand behind {', '.join(short)}{reason}.")
+            said = f"of {line['folds']} folds stand behind {', '.join(lacking)}{reason}"
+            short.setdefault(said, []).append(line["title"])
+    notes = [f"{', '.join(titles)}: {said}." for said, titles in short.items()]
+    translating = frame[frame["group"].isin(TRANSLATING)]
     if (late := frame[frame["at_least"]])["title"].size:
         notes.append(f"At least, for earlier attempts at their trainings are not counted: {', '.join(late['title'])}.")
     unknown = translating[translating["evaluations_folds"] < translating["translation_folds"]]
@@ -87,7 +89,9 @@ def _notes(frame: pd.DataFrame) -> list[str]:
             f"networks: {', '.join(unknown['title'])}."
         )
     if frame[[name for name in _MEMORY if "process" in name]].notna().any(axis=None):
-        notes.append("Memory on a CPU is the most that the whole process held, libraries included.")
+        notes.append(
+            "Memory on a CPU is the most that the whole process held: with libraries, and with what stages before left."
+        )
     return notes
 
 

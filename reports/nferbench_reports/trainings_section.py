@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -61,21 +60,23 @@ def _notes(frame: pd.DataFrame) -> list[str]:
         notes.append(f"Nothing was trained of networks whose weights were given, so they have no curve: {names}.")
     for state, said in (("missing", "Not there"), ("trained", "Losses not shown")):
         lacking = frame[(frame["state"] == state) & (frame["reason"] != "")]
-        notes += [f"{said}: {_which(line)}: {line['reason']}." for line in lacking.to_dict("records")]
-    if frame["at_least"].any():
-        notes.append("Seconds are at least those, for earlier attempts are not counted: " + _listed(frame, "at_least"))
-    silent = frame.assign(silent=frame["resumed"] & (frame["resumed_at"] == ""))
-    if silent["silent"].any():
-        notes.append("Gone on with, and at which update is not known: " + _listed(silent, "silent"))
+        notes += [f"{said}: {_listed(mine)}: {reason}." for reason, mine in lacking.groupby("reason", sort=False)]
+    if len(late := frame[frame["at_least"]]):
+        notes.append(f"Seconds are at least those, for earlier attempts are not counted: {_listed(late)}.")
+    if len(silent := frame[frame["resumed"] & (frame["resumed_at"] == "")]):
+        notes.append(f"Gone on with, and at which update is not known: {_listed(silent)}.")
     return notes
 
 
-def _listed(frame: pd.DataFrame, flag: str) -> str:
-    return ", ".join(_which(line) for line in frame[frame[flag]].to_dict("records")) + "."
-
-
-def _which(line: Mapping[Hashable, Any]) -> str:
-    return str(line["network"]) if pd.isna(line["fold"]) else f"{line['network']} of fold {line['fold']}"
+def _listed(frame: pd.DataFrame) -> str:
+    """The networks of a frame, each with its folds."""
+    folds: dict[str, list[str]] = {}
+    for line in frame.to_dict("records"):
+        folds.setdefault(line["network"], []).extend([] if pd.isna(line["fold"]) else [str(line["fold"])])
+    return "; ".join(
+        f"{network} of fold{'s' * (len(each) > 1)} {', '.join(each)}" if each else network
+        for network, each in folds.items()
+    )
 
 
 def _figure(run: Run, trainings: Sequence[Training]) -> Figure | None:
