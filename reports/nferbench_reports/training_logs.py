@@ -129,7 +129,7 @@ def _log(run: Run, network: Network) -> Outcome:
         )
     folder = folder_of(run.workspace, network.entry)
     if not (folder / FILE).is_file():
-        return Missing(f"{folder.name} has no {FILE} here; bundles leave it out")
+        return Missing(f"no {FILE} is there; bundles leave it out")
     if reason := missing_reason(run.workspace, network.entry, FILE):
         return Missing(reason)
     strange = Missing(f"{folder.name}/{FILE} is no log of losses")

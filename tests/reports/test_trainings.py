@@ -196,3 +196,11 @@ def test_the_same_results_are_drawn_the_same(tmp_path: Path) -> None:
     root = costly(tmp_path).root
     one, two = (shown(root).parts[0] for _ in range(2))
     assert isinstance(one, Figure) and one == two
+
+
+def test_a_bundle_has_all_of_a_training_but_its_losses(tmp_path: Path) -> None:
+    root = costly(tmp_path).root
+    for path in root.glob("networks/*/losses.csv"):
+        path.unlink()
+    assert line(root, "own", 0).updates == UPDATES and losses(runs_of(root)).empty
+    assert "Losses not shown: own of folds 0, 1; shared of folds 0, 1: no losses.csv is there; bundles" in notes(root)
