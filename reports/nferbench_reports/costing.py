@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, final
 
 import pandas as pd
 
@@ -70,8 +71,6 @@ COLUMNS = (
 _METRICS = ("accuracy", "lpips")
 TRANSLATING = ("gan", "diffusion")  # groups of rows that have costs of their own
 
-Whole = Done | Missing
-
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:
     """What the rows of tables cost, a line each; NaN where a number is not known or does not apply.
@@ -105,6 +104,16 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys((*COSTS, *_METRICS), float) | dict.fromkeys(_COUNTS, "Int64"))
 
 
+@final
+@dataclass(frozen=True)
+class _Part:
+    """What is told of one kind of work behind a row."""
+
+    said: Mapping[str, Any]  # by column
+    stages: tuple[Done, ...]
+    missing: tuple[Missing, ...]
+
+
 def _lines(run: Run) -> list[dict[str, Any]]:
     networks = networks_of(run)
     return [_line(run, results, networks) for results in run.tabled()]
@@ -112,50 +121,76 @@ def _lines(run: Run) -> list[dict[str, Any]]:
 
 def _line(run: Run, results: Results, networks: Networks) -> dict[str, Any]:
     row = results.row
-    costly = row.folds if row.group in TRANSLATING else ()
-    trained = {fold.fold: _trained(networks.of(row.name, fold.fold)) for fold in costly}
-    translated = {fold.fold: _finished(run.workspace, fold.translation) for fold in costly}
-    recognised = {fold.fold: _all_of(run.workspace, fold) for fold in row.folds if fold.fer is not None}
-    whole = [each for each in trained.values() if not isinstance(each, Missing)]
-    mine = {one.entry.key: one for each in whole for one in each}
-    own = {key for key, one in mine.items() if one.rows() == (row.name,)}
-    rates = [_rate(one) for one in translated.values()]
-    known = [rate for rate in rates if not isinstance(rate, Missing)]
-    evaluations = [sum(asked.values()) for one in translated.values() if (asked := _asked(one)) is not None]
-    recogniser = [fmean(_seconds(one) for one in each) for each in recognised.values() if not isinstance(each, Missing)]
-    stages = [*(_done(one) for one in mine.values()), *(one for one in translated.values() if isinstance(one, Done))]
-    tests = [one for each in recognised.values() if not isinstance(each, Missing) for one in each]
-    others = {name for key, one in mine.items() if key not in own for name in one.rows()} - {row.name}
-    counted = {
-        "training_folds": len(whole),
-        "translation_folds": len(known),
-        "evaluations_folds": len(evaluations),
-    }
+    parts = []
+    if row.group in TRANSLATING:
+        behind = [_trained(networks.of(row.name, fold.fold)) for fold in row.folds]
+        translated = [_finished(run.workspace, fold.translation) for fold in row.folds]
+        parts += [_training(row.name, behind), _translation(translated)]
+    if recognised := [_all_of(run.workspace, fold) for fold in row.folds if fold.fer is not None]:
+        parts.append(_recognition(recognised))
+    devices = dict.fromkeys(one.made_with.device for part in parts for one in part.stages if one.made_with.device)
     return {
         "record": record_name(run.file),
         "dataset": run.record.protocol.dataset,
         "method": row.name,
         "title": row.title,
         "group": row.group,
-        "networks": ", ".join(dict.fromkeys(one.name for one in mine.values())),
-        "own_seconds": _mean([sum(_training(one) for one in each if one.entry.key in own) for each in whole]),
-        "shared_seconds": _mean([sum(_training(one) for one in each if one.entry.key not in own) for each in whole]),
-        "shared_with": len(others) if whole else None,
-        "at_least": any(one.cost.at_least() for one in (*map(_done, mine.values()), *tests) if one.cost),
-        "parameters": _parameters(whole),
-        "seconds_a_face": _mean(known),
-        "evaluations_a_face": _mean(evaluations),
-        **_memory("training", [_done(one) for one in mine.values() if not _done(one).given()]),
-        **_memory("translation", [one for one in translated.values() if isinstance(one, Done)]),
-        "recogniser_seconds": _mean(recogniser),
-        "devices": ", ".join(dict.fromkeys(one.made_with.device for one in (*stages, *tests) if one.made_with.device)),
+        "networks": "",
+        **{column: value for part in parts for column, value in part.said.items()},
+        "at_least": any(part.said.get("at_least") for part in parts),
+        "devices": ", ".join(devices),
         **_measured(run, results),
         "folds": run.record.protocol.folds,
-        **dict.fromkeys(("training_folds", "translation_folds", "evaluations_folds")),
-        **(counted if costly else {}),
-        "recogniser_folds": len(recogniser) if recognised else None,
-        "reason": _reason((*trained.values(), *rates, *recognised.values())),
+        "reason": next((one.reason for part in parts for one in part.missing), ""),
     }
+
+
+def _training(row: str, folds: Sequence[Sequence[Network] | Missing]) -> _Part:
+    """Of the networks behind a row, fold by fold."""
+    whole = [each for each in folds if not isinstance(each, Missing)]
+    mine = {one.entry.key: one for each in whole for one in each}
+    own = {key for key, one in mine.items() if one.rows() == (row,)}
+    others = {name for key, one in mine.items() if key not in own for name in one.rows()} - {row}
+    stages = tuple(_done(one) for one in mine.values())
+    said = {
+        "networks": ", ".join(dict.fromkeys(one.name for one in mine.values())),
+        "own_seconds": _mean([sum(_seconds(one) for one in each if one.entry.key in own) for each in whole]),
+        "shared_seconds": _mean([sum(_seconds(one) for one in each if one.entry.key not in own) for each in whole]),
+        "shared_with": len(others) if whole else None,
+        "at_least": _at_least(stages),
+        "parameters": _parameters(whole[0]) if whole else None,  # folds differ in weights alone
+        **_memory("training", [one for one in stages if one.trained()]),
+        "training_folds": len(whole),
+    }
+    return _Part(said, stages, _missing(folds))
+
+
+def _translation(folds: Sequence[Done | Missing]) -> _Part:
+    """Of the test faces, fold by fold."""
+    stages = tuple(one for one in folds if isinstance(one, Done))
+    rates = [one if isinstance(one, Missing) else _rate(one) for one in folds]
+    known = [rate for rate in rates if not isinstance(rate, Missing)]
+    asked = [sum(one.result.evaluations.values()) for one in stages if one.result.evaluations is not None]
+    said = {
+        "seconds_a_face": _mean(known),
+        "evaluations_a_face": _mean(asked),
+        **_memory("translation", stages),
+        "translation_folds": len(known),
+        "evaluations_folds": len(asked),
+    }
+    return _Part(said, stages, _missing(rates))
+
+
+def _recognition(folds: Sequence[Sequence[Done] | Missing]) -> _Part:
+    """Of the trainings of the recogniser, fold by fold."""
+    whole = [each for each in folds if not isinstance(each, Missing)]
+    stages = tuple(one for each in whole for one in each)
+    said = {
+        "recogniser_seconds": _mean([fmean(one.cost.total() for one in each if one.cost) for each in whole]),
+        "at_least": _at_least(stages),
+        "recogniser_folds": len(whole),
+    }
+    return _Part(said, stages, _missing(folds))
 
 
 def _trained(networks: Sequence[Network] | None) -> Sequence[Network] | Missing:
@@ -170,7 +205,7 @@ def _trained(networks: Sequence[Network] | None) -> Sequence[Network] | Missing:
     return networks
 
 
-def _finished(workspace: Path, entry: Entry | None) -> Whole:
+def _finished(workspace: Path, entry: Entry | None) -> Done | Missing:
     return Missing("not translated") if entry is None else read_done(workspace, entry)
 
 
@@ -191,39 +226,33 @@ def _done(network: Network) -> Done:
     return network.done
 
 
-def _training(network: Network) -> float:
-    """Seconds of the training of a network; none of one that came fitted."""
+def _seconds(network: Network) -> float:
+    """Of the training of a network; none of one that came fitted."""
     done = _done(network)
-    return 0.0 if done.given() else _seconds(done)
+    return done.cost.total() if done.cost and done.trained() else 0.0
 
 
-def _seconds(done: Done) -> float:
-    return done.cost.total() if done.cost else 0.0
-
-
-def _rate(done: Whole) -> float | Missing:
+def _rate(done: Done) -> float | Missing:
     """Seconds a face of a translation."""
-    if isinstance(done, Missing):
-        return done
     rate = done.cost.rate() if done.cost else None
-    return (
-        Missing(f"{done.stage or done.key} does not say for how many faces its seconds are") if rate is None else rate
-    )
+    unknown = Missing(f"{done.stage or done.key} does not say for how many faces its seconds are")
+    return unknown if rate is None else rate
 
 
-def _asked(done: Whole) -> Mapping[str, float] | None:
-    return None if isinstance(done, Missing) else done.result.evaluations
+def _at_least(trainings: Sequence[Done]) -> bool:
+    return any(one.cost.at_least() for one in trainings if one.cost)
+
+
+def _missing(results: Sequence[object]) -> tuple[Missing, ...]:
+    return tuple(one for one in results if isinstance(one, Missing))
 
 
 def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def _parameters(folds: Sequence[Sequence[Network]]) -> int | None:
-    """Of the networks of the first fold that has any; recipes are those of every fold."""
-    if not folds:
-        return None
-    counts = [_done(one).result.parameters for one in folds[0]]
+def _parameters(networks: Sequence[Network]) -> int | None:
+    counts = [_done(one).result.parameters for one in networks]
     return None if None in counts else sum(count for count in counts if count is not None)
 
 
@@ -244,7 +273,3 @@ def _measured(run: Run, results: Results) -> dict[str, Any]:
     for column, cell in zip(columns, cells(run.record, results, columns), strict=True):
         said |= {column.metric: cell and cell.pooled, f"{column.metric}_folds": len(cell.folds) if cell else 0}
     return said
-
-
-def _reason(results: Iterable[object]) -> str:
-    return next((one.reason for one in results if isinstance(one, Missing)), "")

@@ -11,7 +11,7 @@ import pandas as pd
 from nferbench_reports import costs_figure
 from nferbench_reports.costing import COSTS, TRANSLATING, costs
 from nferbench_reports.costs_figure import Panel, Point
-from nferbench_reports.naming import record_name
+from nferbench_reports.naming import record_name, told_apart_by
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Figure, Section, Sheet, Shown
 
@@ -59,14 +59,7 @@ def _sheet(runs: Sequence[Run], frame: pd.DataFrame) -> Sheet:
         Shown("networks", "Networks"),
         Shown("devices", "Devices"),
     )
-    return Sheet(SHEET, "Costs of the rows", frame, columns, _pick(runs), tuple(_notes(frame)))
-
-
-def _pick(runs: Sequence[Run]) -> tuple[str, ...]:
-    """What a reader chooses by: nothing of one run, the data set where each has one run, else the record."""
-    if len(runs) == 1:
-        return ()
-    return ("dataset",) if len({run.record.protocol.dataset for run in runs}) == len(runs) else ("record",)
+    return Sheet(SHEET, "Costs of the rows", frame, columns, told_apart_by(runs), tuple(_notes(frame)))
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:

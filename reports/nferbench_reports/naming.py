@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from nferbench_reports.runs import Run
 from nferbench_reports.tables import Table
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
@@ -38,3 +40,10 @@ def record_name(file: str) -> str:
     'cfee-paper-0123abcd'
     """
     return PurePosixPath(file).stem
+
+
+def told_apart_by(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The column by which readers choose one of several runs: the data set, or the record where two share one."""
+    if len(runs) < 2:
+        return ()
+    return ("dataset",) if len({run.record.protocol.dataset for run in runs}) == len(runs) else ("record",)

@@ -102,6 +102,10 @@ class Done(BaseModel):
         """Whether it is a network that came fitted from a file."""
         return self.description.sha256 is not None and self.description.fold is None
 
+    def trained(self) -> bool:
+        """Whether it is a network that had updates; else its weights were given."""
+        return not self.given() and self.result.updates != 0
+
 
 def read_done(workspace: Path, entry: Entry) -> Done | Missing:
     """What a stage says of itself, or why it is not there."""

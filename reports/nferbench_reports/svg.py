@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +50,11 @@ def drawing(name: str) -> Iterator[None]:
 def element(figure: Any) -> str:
     """A figure of matplotlib as one <svg> element, written while `drawing` holds."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Glyph", UserWarning
+        )  # who shows the page has letters that this machine lacks
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     whole = text.getvalue()
     bare = _NUMBERED.sub("", _DESCRIBED.sub("", whole[whole.index("<svg") :]))
     return bare.replace(INK, "currentColor")

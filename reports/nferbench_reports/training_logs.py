@@ -114,19 +114,11 @@ def losses_frame(found: Sequence[tuple[Run, Sequence[Training]]]) -> pd.DataFram
     return frame.reindex(columns=list(LOSSES)).astype({"fold": "Int64", "update": int, "value": float})
 
 
-def was_trained(network: Network) -> bool:
-    """Whether it is there and had updates; else it came fitted, or is missing."""
-    done = network.done
-    return not isinstance(done, Missing) and not done.given() and done.result.updates != 0
-
-
 def _log(run: Run, network: Network) -> Outcome:
-    if not was_trained(network):
-        return (
-            network.done
-            if isinstance(network.done, Missing)
-            else Missing("nothing was trained: its weights were given")
-        )
+    if isinstance(network.done, Missing):
+        return network.done
+    if not network.done.trained():
+        return Missing("nothing was trained: its weights were given")
     folder = folder_of(run.workspace, network.entry)
     if not (folder / FILE).is_file():
         return Missing(f"no {FILE} is there; bundles leave it out")
@@ -164,7 +156,7 @@ def _line(run: Run, training: Training) -> dict[str, Any]:
     if isinstance(network.done, Missing):
         return {**line, "state": "missing", "reason": network.done.reason}
     line["parameters"] = network.done.result.parameters
-    if not was_trained(network):
+    if not network.done.trained():
         return {**line, "state": "given"}
     told = {"reason": training.log.reason} if isinstance(training.log, Missing) else _ends(training.log)
     return {**line, "state": "trained", **_told(network.done), **told}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from nferbench_reports import trainings_figure
-from nferbench_reports.naming import record_name
+from nferbench_reports.naming import record_name, told_apart_by
 from nferbench_reports.results import Missing
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Figure, Section, Sheet, Shown
@@ -44,8 +44,7 @@ def section(runs: Sequence[Run], asked: Asked) -> Section | None:
     if frame.empty:
         return None
     figures = [figure for run, each in found if (figure := _figure(run, each))]
-    pick = () if len(runs) == 1 else ("record",)
-    table = Sheet(SHEET, "Trainings", frame, _COLUMNS, pick, tuple(_notes(frame)))
+    table = Sheet(SHEET, "Trainings", frame, _COLUMNS, told_apart_by(runs), tuple(_notes(frame)))
     long = losses_frame(found)
     # Too many lines to look at: the figures show them.
     logs = [] if long.empty else [Sheet(LONG, "Losses, update by update", long, ())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from costly import costly, network
 import nferbench_reports
 from nferbench_reports import costs, write_report
 from nferbench_reports.costs_section import section
+from nferbench_reports.naming import told_apart_by
 from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
 from nferbench_reports.runs import Asked, Run
@@ -187,3 +189,15 @@ def test_the_frame_is_a_function_of_the_package_after_a_report_too(tmp_path: Pat
     write_report(costly(tmp_path / "runs").root, tmp_path / "out")
     for name in ("costs", "trainings", "losses"):
         assert callable(getattr(nferbench_reports, name))
+
+
+def test_readers_choose_one_of_several_runs(tmp_path: Path) -> None:
+    one, *none = runs_of(costly(tmp_path).root)
+    assert not none and told_apart_by([one]) == ()
+    assert told_apart_by([one, one]) == ("record",)
+    protocol = one.record.protocol.model_copy(update={"dataset": "other"})
+    other = replace(one, record=one.record.model_copy(update={"protocol": protocol}))
+    assert told_apart_by([one, other]) == ("dataset",)
+    frame = costs([one, other])
+    assert frame["dataset"].tolist() == ["tiny"] * 3 + ["other"] * 3
+    assert frame.loc[0:2, "own_seconds"].tolist()[1:] == frame.loc[3:5, "own_seconds"].tolist()[1:] == [4.0, 0.0]

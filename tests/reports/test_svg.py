@@ -41,3 +41,11 @@ def test_drawings_of_other_names_share_no_id() -> None:
         return {each.get("id") or "" for each in ElementTree.fromstring(text).iter()} - {""}
 
     assert ids(drawn("one")) and not ids(drawn("one")) & ids(drawn("two"))
+
+
+def test_letters_that_this_machine_cannot_draw_are_left_to_who_shows_them(recwarn: pytest.WarningsRecorder) -> None:
+    with drawing("letters"):
+        figure = Figure((1, 1))
+        figure.text(0.5, 0.5, "\u4e2d\u6587")
+        assert "\u4e2d\u6587" in element(figure)
+    assert not recwarn.list
