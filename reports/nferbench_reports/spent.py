@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from nferbench_reports.records import Count, Entry, Key, Text, folder_of, missing_reason, read_json
 from nferbench_reports.results import Missing
@@ -90,7 +90,7 @@ class Done(BaseModel):
     key: Key
     stage: Text = ""  # its kind and label
     description: Described = Described()
-    cost: Cost | None = None
+    cost: Annotated[Cost | None, BeforeValidator(lambda said: said or None)] = None  # bundles say {} where none is
     made_with: Made = Made()
     result: Outcome = Outcome()
 

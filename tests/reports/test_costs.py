@@ -137,16 +137,18 @@ def test_a_cost_that_is_none_costs_its_fold_alone(tmp_path: Path, cost: dict[str
     assert (alpha.own_seconds, alpha.training_folds) == (5.0, 1) and "is damaged" in alpha.reason
 
 
-def test_stages_that_say_nothing_of_their_cost_make_no_section(tmp_path: Path) -> None:
-    """As in workspaces of the first versions: the report is what it was."""
+@pytest.mark.parametrize("said", [{}, {"cost": {}, "made_with": {}, "result": {}}], ids=["workspace", "bundle"])
+def test_stages_that_say_nothing_of_their_cost_make_no_section(tmp_path: Path, said: dict[str, Any]) -> None:
+    """As in workspaces of the first versions, and in bundles of these: the report is what it was."""
     root = costly(tmp_path / "runs", needs=False).root
     for path in root.glob("*/*/stage.json"):
         info = json.loads(path.read_text("utf-8"))
         info = {name: value for name, value in info.items() if name not in ("cost", "made_with", "result")}
-        path.write_text(json.dumps(info), encoding="utf-8")
+        path.write_text(json.dumps(info | said), encoding="utf-8")
     assert section(runs_of(root), Asked()) is None
     report = write_report(root, tmp_path / "out")
     assert "costs.csv" not in {path.name for path in report.paths} and report.problems == ()
+    assert set(pd.read_csv(tmp_path / "out" / "trainings.csv")["state"]) == {"trained"}
 
 
 def sheet(root: Path) -> Sheet:
