@@ -245,7 +245,7 @@ def test_a_training_that_runs_out_of_memory_goes_on_in_pieces(tmp_path: Path, mo
     def trained(name: str) -> tuple[dict[str, Tensor], Means]:
         folder = tmp_path / name
         folder.mkdir()
-        learner, means = train(
+        done = train(
             lambda: fresh(recipe),
             lambda which: batch(rows, 7),
             lambda k: np.arange(rows),
@@ -256,7 +256,7 @@ def test_a_training_that_runs_out_of_memory_goes_on_in_pieces(tmp_path: Path, mo
             batch_size=rows,
             tell=told.append,
         )
-        return learner.weights(), means
+        return done.learner.weights(), done.means
 
     (whole, _), peak = peak_of(lambda: trained("whole"))
     assert not told

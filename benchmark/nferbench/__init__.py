@@ -24,7 +24,7 @@ from nferbench.contract.errors import DataError, DivergedError, NferbenchError, 
 from nferbench.contract.fer import FERLearner, FERModel, LabelledBatch
 from nferbench.contract.hookspecs import hookimpl
 from nferbench.contract.metric import ImageMetric, MetricLibrary
-from nferbench.contract.translator import Batch, Divisible, FaceSpec, Group, Learner, NetworkRecipe, Translator
+from nferbench.contract.translator import Batch, Divisible, FaceSpec, Group, Learner, NetworkRecipe, Paced, Translator
 from nferbench.contract.values import LATER, LIKE
 from nferbench.contract.weight_files import StoredWeights
 
@@ -103,6 +103,7 @@ __all__ = [
     "Modality",
     "NetworkRecipe",
     "NferbenchError",
+    "Paced",
     "Parts",
     "Picture",
     "PiecewiseLoss",

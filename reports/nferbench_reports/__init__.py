@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nferbench_reports.costing import costs
     from nferbench_reports.diagnosis import Diagnosis, Translated, write_diagnosis
     from nferbench_reports.frames import cells, missing, predictions, scores
     from nferbench_reports.listing import Listed, list_records
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from nferbench_reports.report import Report, write_report
     from nferbench_reports.runs import Run, load_runs
     from nferbench_reports.terminal import shown
+    from nferbench_reports.training_logs import losses, trainings
 
 _MODULES = {
     "Diagnosis": "diagnosis",
@@ -22,12 +24,15 @@ _MODULES = {
     "Summary": "pushes",
     "Translated": "diagnosis",
     "cells": "frames",
+    "costs": "costing",
     "list_records": "listing",
     "load_runs": "runs",
+    "losses": "training_logs",
     "missing": "frames",
     "predictions": "frames",
     "scores": "frames",
     "shown": "terminal",
+    "trainings": "training_logs",
     "write_diagnosis": "diagnosis",
     "write_report": "report",
 }
@@ -40,12 +45,15 @@ __all__ = [
     "Summary",
     "Translated",
     "cells",
+    "costs",
     "list_records",
     "load_runs",
+    "losses",
     "missing",
     "predictions",
     "scores",
     "shown",
+    "trainings",
     "write_diagnosis",
     "write_report",
 ]

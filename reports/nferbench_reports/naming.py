@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
+from nferbench_reports.runs import Run
 from nferbench_reports.tables import Table
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
@@ -30,3 +32,10 @@ def table_stem(table: Table) -> str:
     if table.kind == "ablation" or table.joined:
         return table.kind
     return f"comparison-{stem(table.columns[0].dataset)}"
+
+
+def told_apart_by(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The column by which readers choose one of several runs: the data set, or the record where two share one."""
+    if len(runs) < 2:
+        return ()
+    return ("dataset",) if len({run.record.protocol.dataset for run in runs}) == len(runs) else ("record",)

@@ -102,6 +102,7 @@ class FoldEntries(BaseModel):
     fer: Entry | None = None
     fer_repeats: tuple[Entry, ...] = ()  # further trainings of the same recogniser; none in records of earlier versions
     metrics: tuple[MeasuredEntry, ...] = ()  # by `Row.metrics`, as far as they are measured
+    needs: tuple[Entry, ...] = ()  # all stages that these need, networks too; none in records of earlier versions
 
     def trainings(self) -> tuple[Entry, ...]:
         """All trainings of the recogniser, in the order of their seeds."""
@@ -406,7 +407,7 @@ def folder_of(workspace: Path, entry: Entry) -> Path:
     """Where a stage lies: its key alone names the directory, the readable part may have come from another run."""
     stored = workspace / entry.path
     if stored.name.endswith(f"-{entry.key[:12]}") and stored.is_dir():
-        return stored
+        return stored  # without a look at all others
     return next(stored.parent.glob(f"*-{entry.key[:12]}"), stored)
 
 

@@ -14,6 +14,7 @@ from nferbench_reports import (
     agreement,
     bands_section,
     comparisons,
+    costs_section,
     gallery_section,
     headroom,
     latex,
@@ -21,6 +22,7 @@ from nferbench_reports import (
     pictures,
     recognition_section,
     significance,
+    trainings_section,
 )
 from nferbench_reports.contents import Contents, read_contents
 from nferbench_reports.drawn import OF_FACES, Drawn, Kind, picture
@@ -212,6 +214,8 @@ def _sections(contents: Contents, drawn: Sequence[Drawn]) -> list[Section]:
         _pictured(bands_section.section(runs, asked), of("bands")),
         drawn_section("studies", "Studies", of("studies"), studies_sheet(studies, titles)),
         drawn_section("pushes", "Pushes", of("pushes"), pushes_sheet(pushed, titles)),
+        costs_section.section(runs, asked),
+        trainings_section.section(runs, asked),
     )
     return [section for section in found if section]
 

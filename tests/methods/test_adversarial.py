@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from nferbench import Batch
+from nferbench import Batch, Paced
 from nferbench_methods.gan.adversarial import AdversarialLearner
 from nferbench_methods.gan.pool import ImagePool
 
@@ -168,3 +168,16 @@ def test_the_weights_are_detached_copies_of_the_generators_state():
     for name, value in weights.items():
         assert torch.equal(value, before[name])
         assert not torch.equal(value, game.generator.state_dict()[name])
+
+
+def test_the_rate_that_is_told_is_the_generators_whatever_the_order_of_optimisers():
+    game = Game()
+    learner = AdversarialLearner(
+        {"generator": game.generator, "opponent": game.opponent},
+        {"opponent_optimiser": game.opponent_optimiser, "generator_optimiser": game.generator_optimiser},
+        game.update,
+        rate=lambda k: 1 / (1 + k),
+    )
+    assert isinstance(learner, Paced)
+    train(learner, range(5))
+    assert learner.rate_of_last_update() == pytest.approx(0.1 / 5)

@@ -93,6 +93,9 @@ class GradientLearner(Learner, FERLearner):
             self._average.step(self._network.parameters())
         return {name: term.detach() for name, term in terms.items()}
 
+    def rate_of_last_update(self) -> float:
+        return float(self._optimiser.param_groups[0]["lr"])
+
     def divide(self, piece: int) -> bool:
         if not isinstance(self._loss, PiecewiseLoss):
             return False

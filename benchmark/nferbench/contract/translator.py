@@ -88,6 +88,14 @@ class Divisible(Protocol):
         """
 
 
+@runtime_checkable
+class Paced(Protocol):
+    """A learner that can tell how large its steps are; the log of a training has them beside the losses."""
+
+    def rate_of_last_update(self) -> float:
+        """The learning rate of the last update, above or equal to 0; of several, that of the fitted network."""
+
+
 class NetworkRecipe(ABC):
     """How one network is built and learned. Subclasses are frozen dataclasses; new behaviour raises `version`."""
 

@@ -18,6 +18,7 @@ from nferbench.engine.scoring import score_faces
 from nferbench.engine.taking import take_images
 from nferbench.engine.translating import translate_faces
 from nferbench.faces.prepare import BLOCKS, prepare
+from nferbench.machine.resident import forget_peak, peak
 from nferbench.planning.code import code_of, foreign
 from nferbench.planning.costs import cost_key
 from nferbench.workspace.stages import (
@@ -37,6 +38,9 @@ from nferbench.workspace.stages import (
 def execute(stage: Stage, context: Context) -> bool:
     """Do one stage whose lock is held, and commit the result.
 
+    Its `cost` has `seconds` and `units`, and of work that was gone on with as far as it is known: `seconds_before`, of
+    earlier attempts, which are no part of `seconds`, or `units_before`, which were done when these seconds began.
+
     Returns:
         Whether it was done here; False where another run had done it, or all but its last step.
 
@@ -51,6 +55,7 @@ def execute(stage: Stage, context: Context) -> bool:
     resumed = any(partial.glob("checkpoint*")) or any(partial.glob(f"{BLOCKS}/*"))
     if context.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(context.device)
+    told = forget_peak()
     began = time.monotonic()
     result = _perform(stage, context)
     cost = {
@@ -58,20 +63,26 @@ def execute(stage: Stage, context: Context) -> bool:
         "seconds": round(time.monotonic() - began, 3),
         "units": result["units"],
         "resumed": resumed,
+        **result.pop("cost", {}),
     }
     made_with = {
         "torch": torch.__version__,
         "device": device_name(context.device),
         "code": code_of(stage),
-        **_computed(context),
+        **_computed(context, told),
         **result.pop("made_with", {}),
     }
     context.store.commit(stage, {"result": result, "cost": cost, "made_with": made_with})
     return True
 
 
-def _computed(context: Context) -> dict[str, Any]:
-    """How a stage was computed, as far as it was not a CPU's only way."""
+def _computed(context: Context, told: bool) -> dict[str, Any]:
+    """How a stage was computed, as far as it was not a CPU's only way, and the memory that it took at most.
+
+    Args:
+        context: of the stage.
+        told: whether this process tells its peak since the stage began.
+    """
     how = context.how
     said: dict[str, Any] = {"compiled": True} if how.compiled else {}
     if context.device.type == "cuda":
@@ -80,6 +91,8 @@ def _computed(context: Context) -> dict[str, Any]:
             "deterministic": how.deterministic,
             "peak_bytes": torch.cuda.max_memory_allocated(context.device),
         }
+    elif told and (resident := peak()) is not None:
+        said["peak_resident_bytes"] = resident
     return said
 
 

@@ -22,7 +22,7 @@ from nferbench.engine.artifacts import prepared_faces
 from nferbench.engine.context import Context
 from nferbench.engine.means import Means
 from nferbench.engine.placing import placed, sent
-from nferbench.engine.training import sample_order, train
+from nferbench.engine.training import resumption, sample_order, train
 from nferbench.faces.prepared import PreparedFaces, pairs
 from nferbench.workspace.stages import TrainNetwork, key, readable
 
@@ -65,7 +65,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         return stage.recipe.learner(network, stage.faces.spec(), len(vis_rows))
 
     unfinished = context.unfinished(stage)
-    learner, means = train(
+    trained = train(
         fresh,
         batch_of,
         _order(stage.recipe, len(vis_rows), seed),
@@ -80,11 +80,11 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         stopping=context.stopping,
         checkpoint_seconds=context.checkpoint_seconds,
     )
-    weights = {name: value.cpu().contiguous() for name, value in learner.weights().items()}
+    weights = {name: value.cpu().contiguous() for name, value in trained.learner.weights().items()}
     if bad := [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]:
         raise DivergedError(f"{readable(stage)}: weights are not finite after training ({bad[0]})")
     save_file(weights, unfinished.folder / "weights.safetensors", {"recipe": json.dumps(describe(stage.recipe))})
-    others = {name: each for name, each in learner.networks().items() if each is not network}
+    others = {name: each for name, each in trained.learner.networks().items() if each is not network}
     if others:
         save_file(_named(others), unfinished.folder / "others.safetensors")
     return {
@@ -92,7 +92,8 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         "pairs": len(vis_rows),
         "parameters": parameters,
         "units": updates,
-        "made_with": means.recorded(stage.recipe.batch_size),
+        **resumption(trained),
+        "made_with": trained.means.recorded(stage.recipe.batch_size),
     }
 
 

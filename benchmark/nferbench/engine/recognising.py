@@ -17,7 +17,7 @@ from nferbench.contract.noise import derive_seed
 from nferbench.engine.artifacts import prepared_faces, translated_faces, write_table
 from nferbench.engine.context import EVALUATION_BATCH, Context
 from nferbench.engine.placing import placed, sent
-from nferbench.engine.training import sample_order, train
+from nferbench.engine.training import resumption, sample_order, train
 from nferbench.faces.folds import classes_of
 from nferbench.faces.prepared import rows_of
 from nferbench.workspace.predictions import PREDICTIONS, SCORE
@@ -62,7 +62,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
 
     updates = stage.fer.updates(len(labels))
     unfinished = context.unfinished(stage)
-    learner, means = train(
+    trained = train(
         lambda: stage.fer.learner(built(), len(labels)),
         batch_of,
         sample_order(len(labels), stage.fer.batch_size, seed),
@@ -77,7 +77,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         checkpoint_seconds=context.checkpoint_seconds,
     )
     network = built()
-    network.load_state_dict(learner.weights())
+    network.load_state_dict(trained.learner.weights())
     network.eval()
     table = []
     with torch.inference_mode():
@@ -108,7 +108,8 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         "test": len(table),
         "classes": list(classes),
         "units": updates,
-        "made_with": means.recorded(stage.fer.batch_size),
+        **resumption(trained),
+        "made_with": trained.means.recorded(stage.fer.batch_size),
     }
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,12 +22,14 @@ from nferbench.contract.errors import DataError, DivergedError, ExhaustedError, 
 from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.printable import one_line
+from nferbench.contract.translator import Paced
 from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
 from nferbench.engine.lost import lost_device
 from nferbench.engine.means import Means, given, less
 from nferbench.workspace.unfinished import Unfinished
 
 LOG_POINTS = 200  # rows of a whole training's loss log
+RATE = "lr"  # its column of learning rates
 
 
 class Steps(Protocol):
@@ -41,6 +43,27 @@ class Steps(Protocol):
 
 
 L = TypeVar("L", bound=Steps)
+
+
+@dataclass(frozen=True)
+class Trained(Generic[L]):
+    """A training after its last update."""
+
+    learner: L
+    means: Means  # of the last update
+    resumed_at: tuple[int, ...]  # how many updates were done each time it was gone on with
+    seconds_before: float | None  # of earlier attempts, up to the checkpoint that it went on from; None: not known
+
+
+@dataclass(frozen=True)
+class _Begun(Generic[L]):
+    """A training to go on with."""
+
+    learner: L
+    done: int  # updates
+    log: list[dict[str, float]]
+    resumed_at: tuple[int, ...] = ()
+    seconds: float | None = 0.0  # that these updates took; None where the checkpoint is of an earlier version
 
 
 @dataclass(frozen=True)
@@ -91,8 +114,11 @@ def train(
     tell: Callable[[str], None] = print,
     stopping: Callable[[], str] = lambda: "",
     checkpoint_seconds: float = 30.0,
-) -> tuple[L, Means]:
+) -> Trained[L]:
     """Run all updates of a learner; write losses.csv and, now and then, a checkpoint.
+
+    losses.csv has a row for each of about `LOG_POINTS` updates: `update` (from 1), the learning rate of that update as
+    `lr` where the learner is `Paced`, and the terms of the loss. A term that is called `lr` itself stays what it is.
 
     Where memory runs out, the update is done again with less of it. If it ran out when weights were moving already, the
     training goes on from its last checkpoint.
@@ -113,7 +139,7 @@ def train(
         checkpoint_seconds: time between checkpoints; stretched so that writing them takes at most 1/20 of the time.
 
     Returns:
-        The learner after its last update, and the means of it.
+        The learner after its last update, by which means, and what was gone on from.
 
     Raises:
         DivergedError: a loss became NaN or infinite.
@@ -121,7 +147,10 @@ def train(
         StoppedError: a signal asked to stop; the last update is in a checkpoint.
         OSError: a checkpoint cannot be written.
     """
-    learner, k, log = _resume(fresh, updates, unfinished, device, tell)
+    started = time.monotonic()
+    begun = _resume(fresh, updates, unfinished, device, tell)
+    learner, k, log, resumed_at, before = begun.learner, begun.done, begun.log, begun.resumed_at, begun.seconds
+    del begun  # which would hold on to the learner where another is made
     means = given(learner, means or Means(batch_size), batch_size)
     rng = Generator(device)
     interval = max(1, math.ceil(updates / LOG_POINTS))
@@ -141,7 +170,9 @@ def train(
             means = smaller
             if not losses.intact:
                 del learner  # before another is made
-                learner, k, log = _resume(fresh, updates, unfinished, device, tell)
+                again = _resume(fresh, updates, unfinished, device, tell)
+                learner, k, log, resumed_at = again.learner, again.done, again.log, again.resumed_at
+                del again
                 given(learner, means, batch_size)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -156,17 +187,31 @@ def train(
                 shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
                 raise DivergedError(f"loss at update {done} of {updates} is not finite ({shown})")
             if done % interval == 0 or done == updates:
-                log.append({"update": done, **values})
+                log.append({"update": done, **_rate(learner), **values})
             progress(done, updates)
         if due and done < updates:
             began = time.monotonic()
-            write_checkpoint(unfinished, done, {"log": log, "learner": learner.state_dict()})
+            spent = None if before is None else before + began - started
+            state = {"log": log, "learner": learner.state_dict(), "resumed_at": list(resumed_at), "seconds": spent}
+            write_checkpoint(unfinished, done, state)
             saved = time.monotonic()
             patience = max(checkpoint_seconds, 20 * (saved - began))
             if stop:
                 raise StoppedError(f"stopped by {stop}; the same command goes on from its checkpoint, update {done}")
     _write_log(unfinished.folder / "losses.csv", log)
-    return learner, means
+    return Trained(learner, means, resumed_at, before)
+
+
+def resumption(trained: Trained[Any]) -> dict[str, Any]:
+    """What stage.json says of a training that was gone on with; nothing of one that was done in one go."""
+    if not trained.resumed_at:
+        return {}
+    before = {} if trained.seconds_before is None else {"seconds_before": round(trained.seconds_before, 3)}
+    return {"resumed_at": list(trained.resumed_at), "cost": before}
+
+
+def _rate(learner: Steps) -> dict[str, float]:
+    return {RATE: float(learner.rate_of_last_update())} if isinstance(learner, Paced) else {}
 
 
 def _attempt(
@@ -194,8 +239,8 @@ def _shown(means: Means) -> str:
 
 def _resume(
     fresh: Callable[[], L], updates: int, unfinished: Unfinished, device: torch.device, tell: Callable[[str], None]
-) -> tuple[L, int, list[dict[str, float]]]:
-    """The learner to go on with, how many updates it has had, and their log."""
+) -> _Begun[L]:
+    """What there is to go on with: the last checkpoint, or a fresh learner where there is none that can be used."""
     try:
         found = read_checkpoint(unfinished, device)
     except DataError as error:
@@ -205,20 +250,23 @@ def _resume(
         found = None
     learner = fresh()
     if found is None:
-        return learner, 0, []
+        return _Begun(learner, 0, [])
     done, state = found
     try:
         if done > updates:
             raise ValueError(f"{done} of {updates} updates")
         log = [dict(row) for row in state["log"]]
+        resumed_at = (*(int(update) for update in state.get("resumed_at", ())), done)
+        spent = state.get("seconds")
+        seconds = None if spent is None else float(spent)
         learner.load_state_dict(state["learner"])
     except Exception as error:  # whatever a state of another layout makes a learner raise
         if out_of_memory(error) or lost_device(error):
             raise
         reason = one_line(str(error)) or type(error).__name__
         tell(f"checkpoint of another layout ({reason}); kept in {unfinished.put_aside()}, starting anew")
-        return fresh(), 0, []
-    return learner, done, log
+        return _Begun(fresh(), 0, [])
+    return _Begun(learner, done, log, resumed_at, seconds)
 
 
 def _write_log(path: Path, log: list[dict[str, float]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -28,6 +29,7 @@ from nferbench.engine.artifacts import (
 )
 from nferbench.engine.batches import halving, wanted
 from nferbench.engine.context import Context
+from nferbench.engine.counting import counted
 from nferbench.engine.placing import placed
 from nferbench.faces.prepared import pairs, rows_of
 from nferbench.workspace.files import write_bytes
@@ -43,6 +45,10 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     """Translate the faces of a stage and write images.npy and faces.csv; a killed attempt goes on where it was.
 
     Of a method that notes its pushes, those of the first faces are written to pushes.csv (`nferbench.engine.pushing`).
+
+    Returns:
+        What stage.json says of the result; `evaluations` are those of each network a face, by role, of the faces that
+        were translated here.
 
     Raises:
         DataError: there are no VIS faces.
@@ -66,27 +72,31 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
     pushes_file, pushes = _pushes_so_far(unfinished)
     networks = fitted(stage, context)
     batch = context.fitting.get((stage.translator, size), wanted(context.batch, context.device))
+    before = done
+    evaluations: Counter[str] = Counter()
 
-    def attempted(count: int) -> tuple[np.ndarray, list[Push]]:
+    def attempted(count: int) -> tuple[np.ndarray, list[Push], Counter[str]]:
         here = slice(done, done + count)
         # One stream an image, the same for every method: a difference between two rows is due to the methods.
         seeds = [derive_seed(stage.seed, stage.fold and stage.fold.index, face.id) for face in chosen[here]]
         source = torch.from_numpy(np.ascontiguousarray(prepared.images[rows[here]]))
         vis = pixels.to_float(source.to(context.device))
         listening: AbstractContextManager[list[Push]] = hear_pushes() if done < pushing.LISTENED else nullcontext([])
-        with listening as heard:
+        # What is compiled counts nothing: a hook would be compiled into it.
+        with listening as heard, counted({} if context.how.compiled else networks) as asked:
             images = translate(stage.translator, vis, networks, ImageNoise(seeds, context.device))
-        return pixels.to_uint8(images).cpu().numpy(), heard
+        return pixels.to_uint8(images).cpu().numpy(), heard, asked
 
     context.progress(done, len(rows))
     while done < len(rows):
         count = min(batch, len(rows) - done)
-        (faces, heard), fit = halving(count, attempted)
+        (faces, heard, asked), fit = halving(count, attempted)
         if fit < count:
             batch = context.fitting[stage.translator, size] = fit
         output[done : done + len(faces)] = faces
         output.flush()
         so_far.update(faces.data)
+        evaluations.update(asked)
         if heard:
             pushes = pushing.joined(pushes, pushing.by_face(heard, len(faces), pushing.LISTENED - done))
         done += len(faces)
@@ -100,6 +110,10 @@ def translate_faces(stage: Translate, context: Context) -> dict[str, Any]:
         write_table(unfinished.folder / "pushes.csv", pushing.table(pushes))
     made_with = {"batch": min(batch, len(rows))}
     result: dict[str, Any] = {"images": len(rows), "units": len(rows), "made_with": made_with}
+    if before:
+        result["cost"] = {"units_before": before}
+    if before < len(rows) and not context.how.compiled:
+        result["evaluations"] = {role: evaluations[role] / (len(rows) - before) for role in networks}
     if output.min() >= MID_GREY:  # perhaps right, so it is told and not refused
         result["note"] = "no pixel of any translated face is darker than mid-grey, as if in 0 to 1 where -1 to 1 is due"
     return result

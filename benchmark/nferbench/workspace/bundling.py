@@ -41,6 +41,7 @@ KEPT = {
     "recognition": (PREDICTIONS,),
 }
 NAMES = (PREDICTIONS, "scores.csv", "faces.csv")  # of stages that list people and faces
+OF_ONE = ("code", "peak_bytes", "peak_resident_bytes")  # of what a stage was made with, what others have otherwise
 PACKAGES = ("numpy", "pandas", "scipy", "torch", "scikit-image", "pillow", "lpips", "diffusers")
 
 Named = Mapping[str, Any]
@@ -300,8 +301,7 @@ def _failure(workspace: Path, key: str) -> dict[str, str] | None:
 def _environment(entries: Iterable[Entry], hidden: Pseudonyms) -> dict[str, Any]:
     """What the stages were made with, and what bundles them."""
     made = Counter(
-        json.dumps({k: v for k, v in entry.info.get("made_with", {}).items() if k not in ("code", "peak_bytes")})
-        for entry in entries
+        json.dumps({k: v for k, v in entry.info.get("made_with", {}).items() if k not in OF_ONE}) for entry in entries
     )
     packages = {}
     for name in ("nferbench", *PACKAGES):

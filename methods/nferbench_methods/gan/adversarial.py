@@ -73,6 +73,11 @@ class AdversarialLearner(Learner):
                 group["lr"] = base * self._rate(k)
         return self._captured(batch, rng) if self._captured else do_parts(self._update(batch, rng))
 
+    def rate_of_last_update(self) -> float:
+        fitted = {id(weight) for weight in self._networks["generator"].parameters()}
+        groups = [group for optimiser in self._optimisers.values() for group in optimiser.param_groups]
+        return float(next(group["lr"] for group in groups if any(id(each) in fitted for each in group["params"])))
+
     def divide(self, piece: int) -> bool:
         if self._divided is None:
             return False

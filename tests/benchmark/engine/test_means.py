@@ -68,7 +68,7 @@ def run(fresh: Any, folder: Path, piece: int = 8, **options: Any) -> tuple[Learn
     folder.mkdir(exist_ok=True)
     left = Unfinished(folder, "key", "", folder.with_name("damaged"))
     told: list[str] = []
-    done, means = train(
+    done = train(
         fresh,
         lambda rows: Batch(FACES[rows], FACES[rows]),
         sample_order(12, 8, 5),
@@ -81,7 +81,7 @@ def run(fresh: Any, folder: Path, piece: int = 8, **options: Any) -> tuple[Learn
         tell=told.append,
         **options,
     )
-    return done, means, told
+    return done.learner, done.means, told
 
 
 def same(a: Learner, b: Learner) -> bool:

@@ -19,6 +19,7 @@ from nferbench import NetworkRecipe, PluginError, Translator, note_pushes
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.pushes import Push
 from nferbench.engine import pushing, translating
+from nferbench.engine.how import AS_USUAL
 from nferbench.workspace.unfinished import Unfinished
 
 FACES = 13
@@ -83,6 +84,7 @@ def attempt(
         batch=batch,
         fitting={},
         device=torch.device("cpu"),
+        how=AS_USUAL,
         progress=lambda *_: None,
         reached=lambda *_: None,
         tell=tell,

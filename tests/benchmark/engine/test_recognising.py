@@ -17,6 +17,7 @@ from nferbench.engine import recognising
 from nferbench.engine.context import Context
 from nferbench.engine.execute import execute
 from nferbench.engine.means import Means
+from nferbench.engine.training import Trained
 from nferbench.planning.plan import plan_work
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
@@ -113,7 +114,7 @@ def test_each_training_has_a_seed_of_its_own_and_the_first_has_that_of_earlier_v
 
     def train(make: Any, batch_of: Any, order: Any, updates: int, seed: int, *rest: Any, **more: Any) -> Any:
         told.append(seed)
-        return make(), Means(8)
+        return Trained(make(), Means(8), (), 0.0)
 
     monkeypatch.setattr(recognising, "train", train)
     request = Request("toy", ("none",), "toy-extra", "quick", folds=2, seed=7, fer_seeds=3, changes=("size=16",))

@@ -89,13 +89,16 @@ def test_sigterm_costs_no_update_and_the_next_run_ends_alike(tmp_path: Path) -> 
     assert process.returncode == 143, text
     assert "network-toy-fold0  stopped: stopped by SIGTERM; the same command goes on from its checkpoint" in text
     assert text.endswith("error: stopped by SIGTERM; what is done stays, start the same command again to go on\n")
-    assert 0 < mark(stopped) < 200
+    done = mark(stopped)
+    assert 0 < done < 200
     assert not list(stopped.glob("locks/*")) and not list(stopped.glob("failures/*"))
 
     for workspace in (stopped, whole):
         assert subprocess.run(command(workspace), capture_output=True, timeout=120).returncode == 0
     (description,) = stopped.glob("networks/*/stage.json")
-    assert json.loads(description.read_text("utf-8"))["cost"]["resumed"] is True
+    said = json.loads(description.read_text("utf-8"))
+    assert said["cost"]["resumed"] is True and said["cost"]["seconds_before"] > 0
+    assert said["result"]["resumed_at"] == [done]
     assert weights(stopped) == weights(whole)
 
 

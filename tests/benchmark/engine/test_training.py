@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from nferbench.contract.errors import DataError, DivergedError
 from nferbench.contract.learning import GradientLearner
 from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
-from nferbench.engine.training import sample_order, train
+from nferbench.engine.training import Trained, resumption, sample_order, train
 from nferbench.workspace.unfinished import Unfinished
 
 DATA = torch.randn(10, 4, generator=torch.Generator().manual_seed(1))
@@ -36,6 +36,9 @@ class Stopping:
         if k == self.at:
             raise Interrupted
         return self.learner.step(batch, rng, k)
+
+    def rate_of_last_update(self) -> float:
+        return self.learner.rate_of_last_update()
 
     def state_dict(self) -> dict[str, Any]:
         return self.learner.state_dict()
@@ -64,8 +67,7 @@ def unfinished(folder: Path, key: str = "key", code: str = "") -> Unfinished:
 def run(fresh: Callable[[], Any], folder: Path, key: str = "key", code: str = "", **options: Any) -> Any:
     left = unfinished(folder, key, code)
     order, device = sample_order(10, 4, 5), torch.device("cpu")
-    done, _ = train(fresh, lambda rows: DATA[rows], order, 20, 5, device, left, batch_size=4, **options)
-    return done
+    return train(fresh, lambda rows: DATA[rows], order, 20, 5, device, left, batch_size=4, **options).learner
 
 
 def interrupted(folder: Path, at: int, **options: Any) -> None:
@@ -257,3 +259,70 @@ def test_losses_are_logged(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [int(row["update"]) for row in rows] == list(range(1, 21))
     assert all(float(row["l2"]) > 0 for row in rows)
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    with (folder / "losses.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_learning_rate_of_each_update_is_logged_beside_its_losses(tmp_path: Path) -> None:
+    run(learner, tmp_path / "one")
+    assert [float(row["lr"]) for row in logged(tmp_path / "one")] == pytest.approx([1e-2 / (1 + k) for k in range(20)])
+
+
+class Unpaced:
+    """A learner that tells no rate and has a loss, and an attribute, of that name."""
+
+    learning_rate = 7.0
+
+    def __init__(self) -> None:
+        self.learner = learner()
+
+    def step(self, batch: Any, rng: Generator, k: int) -> Mapping[str, Tensor]:
+        return {"lr": self.learner.step(batch, rng, k)["l2"]}
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.learner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state)
+
+
+def test_a_learner_that_tells_no_rate_has_its_losses_logged_alone(tmp_path: Path) -> None:
+    run(Unpaced, tmp_path / "unpaced")
+    run(learner, tmp_path / "paced")
+    losses = [row["l2"] for row in logged(tmp_path / "paced")]
+    assert logged(tmp_path / "unpaced") == [{"update": str(k), "lr": loss} for k, loss in enumerate(losses, 1)]
+
+
+def trained(folder: Path) -> Trained[Any]:
+    order, device = sample_order(10, 4, 5), torch.device("cpu")
+    return train(learner, lambda rows: DATA[rows], order, 20, 5, device, unfinished(folder), batch_size=4)
+
+
+def test_where_a_training_was_gone_on_with_and_what_it_took_before_is_known(tmp_path: Path) -> None:
+    assert resumption(trained(tmp_path / "whole")) == {}
+    for at in (3, 11):
+        interrupted(tmp_path / "other", at)
+    done = trained(tmp_path / "other")
+    first, second = done.resumed_at
+    assert 0 < first <= 3 and first < second <= 11
+    assert done.seconds_before is not None and done.seconds_before > 0
+    assert resumption(done) == {
+        "resumed_at": [first, second],
+        "cost": {"seconds_before": round(done.seconds_before, 3)},
+    }
+
+
+def test_a_checkpoint_of_an_earlier_version_is_gone_on_with_and_its_seconds_are_unknown(tmp_path: Path) -> None:
+    whole = run(learner, tmp_path / "whole")
+    interrupted(tmp_path / "other", 11)
+    left = unfinished(tmp_path / "other")
+    found = read_checkpoint(left, torch.device("cpu"))
+    assert found is not None
+    done, state = found
+    write_checkpoint(left, done, {name: state[name] for name in ("log", "learner")})
+    rest = trained(tmp_path / "other")
+    assert same(whole.weights(), rest.learner.weights())
+    assert resumption(rest) == {"resumed_at": [done], "cost": {}}

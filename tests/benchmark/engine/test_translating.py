@@ -19,6 +19,7 @@ from nferbench import NetworkRecipe, Translator
 from nferbench.contract.errors import DivergedError, PluginError
 from nferbench.contract.noise import ImageNoise
 from nferbench.engine import recognising, translating
+from nferbench.engine.how import AS_USUAL
 from nferbench.engine.translating import translate
 from nferbench.workspace.unfinished import Mark, Unfinished
 
@@ -134,6 +135,7 @@ def translated(
         batch=batch,
         fitting={},
         device=torch.device("cpu"),
+        how=AS_USUAL,
         progress=lambda *_: None,
         reached=lambda *_: None,
         tell=pytest.fail,
