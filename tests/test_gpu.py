@@ -184,10 +184,17 @@ QUICK = (
     "cuda",
     "--yes",
 )
+SHORT = (
+    "datasets.synthetic-hfe.subjects=5",
+    "methods.pix2pix.generator.epochs=1",
+    "methods.nfer-sde.score.steps=20",
+    "methods.nfer-sde.steps=3",
+)
 
 
 def run(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
     call = [sys.executable, "-m", "nferbench", "run", *QUICK, "--workspace", str(workspace), *words]
+    call += [word for change in SHORT for word in ("--set", change)]
     return subprocess.run(call, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
 
 

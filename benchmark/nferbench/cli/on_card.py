@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # The figures behind these words are in docs/real-size.md.
 COMPUTED = (
-    "computed from shapes alone, not measured: on an H100 peaks of trainings were 1 to 18 % higher, and updates took 3 "
-    "to 6 times as long in batches of 16, 5 to 27 times in batches of 1 or 2"
+    "computed from shapes alone, not measured: on an H100 peaks were 0 to 12 % higher, translations and updates in "
+    "batches of 16 took 3 to 7 times as long, updates in batches of 1 or 2 5 to 20 times"
 )
 UNITS: dict[Kind, str] = {"network": "an update", "translation": "an image", "recogniser": "an update"}
 
