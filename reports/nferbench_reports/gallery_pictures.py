@@ -20,6 +20,7 @@ from nferbench_reports.runs import Run
 
 BUDGET = 10_000_000  # characters of all pictures of a page
 QUALITIES = (None, 85, 60, 30)  # of a JPEG file, tried in this order; None is a PNG file, which loses nothing
+_SMALL = 500_000  # bytes of a stage's pictures that are kept while faces are chosen
 _GROUPS = ("reference", "none", "gan", "diffusion", "given")
 
 
@@ -130,13 +131,23 @@ def _side(sources: Sequence[Source]) -> int:
     return 0 if isinstance(images, Missing) else images.shape[1]
 
 
-def _read(source: Source, face: Face, side: int) -> Picture:
+def _images(folder: Path, opened: dict[Path, np.ndarray]) -> np.ndarray | Missing:
+    """The pictures of a stage. Small ones are kept; others are opened anew: what is kept open counts as memory."""
+    if folder in opened:
+        return opened[folder]
+    images = read_images(folder)
+    if not isinstance(images, Missing) and images.nbytes <= _SMALL:
+        opened[folder] = images = np.array(images)
+    return images
+
+
+def _read(source: Source, face: Face, side: int, opened: dict[Path, np.ndarray]) -> Picture:
     stack = source.stacks.get(face.fold, Missing("not part of the run"))
     if isinstance(stack, Missing):
         return stack
     if face.id not in stack.place:
         return Missing("there is no such picture of this face")
-    images = read_images(stack.folder)  # anew each time: what is kept open counts as memory, and as open files
+    images = _images(stack.folder, opened)
     if isinstance(images, Missing):
         return images
     if images.shape[1:3] != (side, side) or stack.place[face.id] >= len(images):
@@ -148,9 +159,10 @@ def _filled(sources: Sequence[Source], wanted: Sequence[Face], budget: int, qual
     """Those of the faces, from the first on, whose pictures fit."""
     pictures: dict[str, int] = {}
     columns: list[list[int | Missing]] = [[] for _ in sources]
+    opened: dict[Path, np.ndarray] = {}
     spent = 0
     for face in wanted:
-        found = [_read(source, face, side) for source in sources]
+        found = [_read(source, face, side, opened) for source in sources]
         coded = [each if isinstance(each, Missing) else _encoded(each, quality) for each in found]
         new = dict.fromkeys(uri for uri in coded if isinstance(uri, str) and uri not in pictures)
         spent += sum(map(len, new))
@@ -166,11 +178,13 @@ def _filled(sources: Sequence[Source], wanted: Sequence[Face], budget: int, qual
 
 def _compared(embedded: Embedded, sources: Sequence[Source]) -> Embedded:
     """The same with how far its pictures are off."""
+    opened: dict[Path, np.ndarray] = {}
     differences = [
         _difference(picture, embedded.pictures[shown])
         for source, column in zip(sources, embedded.shown, strict=True)
         for face, shown in zip(embedded.faces, column, strict=True)
-        if not isinstance(shown, Missing) and not isinstance(picture := _read(source, face, embedded.side), Missing)
+        if not isinstance(shown, Missing)
+        and not isinstance(picture := _read(source, face, embedded.side, opened), Missing)
     ]
     if not differences:
         return embedded

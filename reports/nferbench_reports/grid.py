@@ -29,6 +29,7 @@ RULE = (
     "Row j shows the j-th test subject of fold 0 (sorted by name, counted round) who has the expression; of several "
     "pairs the first by id."
 )
+COMPRESSION = 4  # of PNG files: a tenth larger than by the default, in half the time
 LEFT_OUT = "pictures of faces were left out (--no-faces)"
 _SIDE = 160  # pixels a face is enlarged to at least
 _GAP = 4
@@ -95,7 +96,7 @@ def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "
     columns: list[tuple[str, list[Picture]]] = [("VIS", [np.asarray(images[position[one.vis]]) for one in examples])]
     columns += [(row.title, _translated(workspace, row, examples)) for row in rows]
     columns.append(("NIR (real)", [np.asarray(images[position[one.nir]]) for one in examples]))
-    draw(columns, examples).save(path)
+    draw(columns, examples).save(path, compress_level=COMPRESSION)
     return sum(not isinstance(face, Missing) for _, pictures in columns for face in pictures)
 
 

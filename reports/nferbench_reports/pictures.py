@@ -69,7 +69,7 @@ def _bands(run: Run, out: Path, faces: bool) -> Iterator[Drawn]:
         return
     image, count = drawn
     path = out / _file(run, "bands")
-    image.save(path)
+    image.save(path, compress_level=grid.COMPRESSION)
     alt = f"Low and high frequencies of faces of {run.record.protocol.dataset_title}"
     yield Drawn(run.name, "bands", path, alt, bands_picture.RULE, faces=count)
 

@@ -31,6 +31,7 @@ _ENERGIES: tuple[dict[str, Any], ...] = (
 )
 _COLUMNS = 3  # at most
 _PANEL = (3.1, 2.5)  # inches
+_LEFT, _TOP, _BOTTOM = 0.75, 0.65, 0.55  # inches around them, for labels, the legend and a title
 _DPI = 150
 _FAINTEST = 1e-4  # of the largest push; nobody could see a smaller one
 _MARKS = 8  # markers on a line
@@ -52,8 +53,11 @@ def draw_pushes(panels: Sequence[Panel], path: Path) -> None:
     terms = dict.fromkeys(term for panel in panels for term in energies(panel.pushes))
     styles = {SCORE: _SCORE, **dict(zip(terms, cycle(_ENERGIES), strict=False)), NOISE: _NOISE}
     with matplotlib.style.context("default"):  # whatever the user's matplotlibrc says
-        figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.6), dpi=_DPI, layout="constrained")
+        width, height = _PANEL[0] * columns + _LEFT, _PANEL[1] * rows + _TOP + _BOTTOM
+        figure = Figure(figsize=(width, height), dpi=_DPI)
         FigureCanvasAgg(figure)
+        # Set by hand: a layout that measures all texts takes longer than the drawing.
+        figure.subplots_adjust(_LEFT / width, _BOTTOM / height, 1 - 0.1 / width, 1 - _TOP / height, 0.06, 0.22)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axis, panel in zip(axes, panels, strict=False):
             _draw_panel(axis, panel, styles)
@@ -63,11 +67,11 @@ def draw_pushes(panels: Sequence[Panel], path: Path) -> None:
         sizes = np.concatenate([panel.pushes["rms_mean"].to_numpy() for panel in panels])
         axes[0].set_ylim(bottom=max(sizes[np.isfinite(sizes)], default=1) * _FAINTEST or None)
         axes[0].set_xlim(max(1, *(panel.pushes["t"].max() for panel in panels)), 0)
-        figure.supxlabel("t (index of the noise level)", fontsize=10)
-        figure.supylabel("push in one step", fontsize=10)
+        figure.supxlabel("t (index of the noise level)", fontsize=10, y=0.1 / height)
+        figure.supylabel("push in one step", fontsize=10, x=0.1 / width)
         lines = [axes[0].plot([], [], **style)[0] for style in styles.values()]
         names = [_plain(term) for term in styles]
-        figure.legend(lines, names, loc="outside upper center", ncols=len(styles), frameon=False)
+        figure.legend(lines, names, loc="upper center", ncols=len(styles), frameon=False)
         figure.savefig(path, metadata={"Software": None})
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 from typing import final
 
@@ -58,9 +59,8 @@ def load_results(workspace: Path, row: Row, classes: Sequence[str], metrics: Seq
         if trainings := fold.trainings():
             predictions[fold.fold] = _predictions(workspace, trainings, classes)
         if fold.quality is not None:
-            table = _read(workspace, fold.quality, "scores.csv", SCORES)
-            for name in SCORES:
-                scores[name][fold.fold] = _score(workspace, fold.quality, table, name)
+            for name, outcome in _scores(workspace, fold.quality).items():
+                scores[name][fold.fold] = outcome
             for metric in metrics:
                 scores[metric.name][fold.fold] = _measured(workspace, row, fold, metric)
     noted = [_noted(workspace, fold.translation) for fold in row.folds if fold.translation is not None]
@@ -85,15 +85,23 @@ def _noted(workspace: Path, entry: Entry) -> str:
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Outcome:
     """Read a CSV file as text cells ("001" stays "001"), `Missing` where it cannot be read or lacks a column."""
+    name = f"{path.parent.name}/{path.name}"
     try:
-        content = path.read_bytes()
-        table = pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        return Missing(f"{path.parent.name}/{path.name} is damaged ({type(error).__name__})")
-    absent = [name for name in columns if name not in table.columns]
-    if absent or table.empty:
-        return Missing(f"{path.parent.name}/{path.name} " + (f"has no column {absent[0]}" if absent else "is empty"))
-    return table.map(from_cell) if b"'" in content else table  # nothing else is written in another way
+        content = path.read_text(encoding="utf-8")
+        # A report reads hundreds of small tables, and what pandas takes to begin with one is most of its time.
+        header, *rows = [line for line in csv.reader(StringIO(content, newline=""), strict=True) if line] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        return Missing(f"{name} is damaged ({type(error).__name__})")
+    if uneven := next((row for row in rows if len(row) != len(header)), None):
+        return Missing(f"{name} is damaged ({len(uneven)} cells below {len(header)} columns)")
+    absent = [column for column in columns if column not in header]
+    if absent or not rows:
+        return Missing(f"{name} " + (f"has no column {absent[0]}" if absent else "is empty"))
+    if len(set(header)) < len(header):
+        return Missing(f"{name} is damaged (two columns of one name)")
+    if "'" in content:  # nothing else is written in another way
+        rows = [[from_cell(cell) for cell in row] for row in rows]
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _read(workspace: Path, entry: Entry, name: str, columns: tuple[str, ...]) -> Outcome:
@@ -104,10 +112,13 @@ def _read(workspace: Path, entry: Entry, name: str, columns: tuple[str, ...]) ->
 def _predictions(workspace: Path, trainings: Sequence[Entry], classes: Sequence[str]) -> Outcome:
     """Those of all trainings below each other; a mean over the ones that happen to be there is another number."""
     tables = [_predicted(workspace, entry, classes) for entry in trainings]
-    found = [table.assign(**{SEED: seed}) for seed, table in enumerate(tables) if not isinstance(table, Missing)]
+    found = [table for table in tables if not isinstance(table, Missing)]
     missing = [table for table in tables if isinstance(table, Missing)]
     if not missing:
-        return pd.concat(found)
+        together = pd.concat(found)
+        scores = [name for name in together.columns if name.startswith(SCORE)]
+        numbers = {name: pd.to_numeric(together[name], errors="coerce").astype(float) for name in scores}
+        return together.assign(**numbers, **{SEED: np.repeat(np.arange(len(found)), [len(table) for table in found])})
     if not found:
         return missing[0]
     return Missing(f"{len(missing)} of {len(tables)} trainings of the recogniser missing: {missing[0].reason}")
@@ -118,22 +129,26 @@ def _predicted(workspace: Path, entry: Entry, classes: Sequence[str]) -> Outcome
     if isinstance(table, Missing):
         return table
     strange = sorted({*table["expression"], *table[PREDICTED]} - set(classes))
-    if strange:
-        return Missing(f"'{one_line(strange[0])}' is not a class of the data set")
-    scores = [name for name in table.columns if name.startswith(SCORE)]
-    return table.assign(**{name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in scores})
+    return Missing(f"'{one_line(strange[0])}' is not a class of the data set") if strange else table
 
 
-def _score(workspace: Path, entry: Entry, table: Outcome, name: str) -> Outcome:
+def _scores(workspace: Path, entry: Entry) -> dict[str, Outcome]:
+    """What a fold was scored by, by the names of `SCORES`."""
+    table = _read(workspace, entry, "scores.csv", SCORES)
     if isinstance(table, Missing):
-        return table
-    values = pd.to_numeric(table[name], errors="coerce")
-    if bool(np.isnan(values.to_numpy(dtype=float)).any()):
+        return dict.fromkeys(SCORES, table)
+    who = table[list(IDENTITY)]
+    found: dict[str, Outcome] = {}
+    for name in SCORES:
+        values = pd.to_numeric(table[name], errors="coerce").astype(float)
+        if not np.isnan(values.to_numpy()).any():
+            found[name] = who.assign(**{name: values})
+            continue
         # A mean over the images that happen to have a score is another number, so the whole fold has none.
-        return Missing(
+        found[name] = Missing(
             _lpips_reason(workspace, entry) if name == "lpips" else f"{name} is not a number for some images"
         )
-    return table[list(IDENTITY)].assign(**{name: values})
+    return found
 
 
 def _measured(workspace: Path, row: Row, fold: FoldEntries, metric: Metric) -> Outcome:
