@@ -19,6 +19,7 @@ from nferbench_reports.contents import Contents
 from nferbench_reports.drawn import Drawn
 from nferbench_reports.layout import Entry, Layout, Line, Unit
 from nferbench_reports.markdown import DASH, legend
+from nferbench_reports.runs import Asked
 from nferbench_reports.tables import Table
 
 # A rule below the head and between blocks. "ascii" keeps rich from drawing another box, with other widths, on a
@@ -42,6 +43,8 @@ def shown(contents: Contents, pictures: Sequence[Drawn], width: int) -> Iterator
         width: of the terminal in characters; a table is wider where a short title and one number need more.
     """
     titles = contents.titles()
+    if contents.asked.title != Asked.title:
+        yield Text(one_line(contents.asked.title), style="bold")
     for line in contents.said:
         yield _text(f"- {line}")
     for table in contents.tables:

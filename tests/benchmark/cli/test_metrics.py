@@ -93,7 +93,9 @@ def test_a_metric_that_is_not_ready_stops_a_run_and_one_that_fails_costs_its_own
     assert not list((tmp_path / "w").glob("translations/*"))
     said = run(tmp_path / "w", *more, "--metrics", "undefined", code=1)
     assert "metric 'undefined' gives nan for face p0" in said and "2 not" in said
-    done = CliRunner().invoke(app, ["report", "--workspace", str(tmp_path / "w"), "--out", str(tmp_path / "r")])
+    done = CliRunner().invoke(
+        app, ["report", "--markdown", "--workspace", str(tmp_path / "w"), "--out", str(tmp_path / "r")]
+    )
     assert "none of 2 folds: fold 0: failed: metric 'undefined' gives nan for face p0" in done.output
     table = pd.read_csv(tmp_path / "r" / "tables.csv").set_index(["method", "metric"])["pooled"]
     assert pd.isna(table["none", "undefined"]) and table["none", "psnr"] > 0

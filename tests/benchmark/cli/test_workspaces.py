@@ -134,7 +134,7 @@ def test_a_report_of_a_bundle_is_written_beside_it(made: Made, tmp_path: Path) -
 def test_a_report_shows_what_is_named_and_replaces_none_that_shows_more_unasked(made: Made, tmp_path: Path) -> None:
     out, file = tmp_path / "out", tmp_path / "b.zip"
     words = ("report", "--workspace", made.root, "--out", out, "--record", "ru")
-    assert call(*words, "--title", "My title", "--side-by-side").startswith("# My title\n")
+    assert call(*words, "--title", "My title", "--side-by-side").startswith("My title\n")
     assert "no record 'absent'; there are run" in call("report", "--workspace", made.root, "--record", "absent", code=2)
     call("bundle", "run", "--out", file, "--workspace", made.root)
     assert call("report", file, "--list").splitlines()[1].startswith("run ")
