@@ -19,15 +19,16 @@ from nferbench_reports.significance import Comparison
 COLUMNS = (
     *("dataset", "metric", "against", "method", "method_name", "against_name", "reference", "subjects"),
     *("difference", "low", "high", "effect", "p", "p_holm", "spread", "subjects_needed", "subjects_for_step"),
+    "decimals",  # that differences of the metric are printed with
 )
 STEPS: Mapping[str, float] = {"accuracy": 1.0, "psnr": 1.0, "lpips": 0.01, "ssim": 0.01}  # worth asking for
 
 _SHOWN = (
     Shown("method", "Method"),
     Shown("subjects", "Subjects"),
-    Shown("difference", "Difference", 3, signed=True, shaded=True),
-    Shown("low", "Low", 3, signed=True),
-    Shown("high", "High", 3, signed=True),
+    Shown("difference", "Difference", "decimals", signed=True, shaded=True),
+    Shown("low", "Low", "decimals", signed=True),
+    Shown("high", "High", "decimals", signed=True),
     Shown("effect", "Effect (g_z)", 2, signed=True),
     Shown("p", "p", 4),
     Shown("p_holm", "p (Holm)", 4),
@@ -138,6 +139,7 @@ def _lines(title: str, comparisons: Sequence[Comparison]) -> list[tuple[object, 
             *(title, one.metric_title, shown[one.against], shown[one.method], one.method, one.against, one.reference),
             *(one.found.subjects, one.found.difference, one.found.low, one.found.high, one.found.effect),
             *(one.found.p, one.p_holm, one.found.spread, one.found.subjects_needed, needed),
+            one.decimals,
         )
         for one, needed in zip(comparisons, for_step, strict=True)
     ]
