@@ -79,7 +79,7 @@ def test_probabilities_are_the_softmax_of_whatever_scores_a_recogniser_gives(
 ) -> None:
     (stage, *_), context = recognitions(tmp_path)
     scores, answers, expected = SCORES[kind]
-    monkeypatch.setattr(recognising, "train", lambda make, *rest, **more: (make(), Means(8)))
+    monkeypatch.setattr(recognising, "train", lambda make, *rest, **more: Trained(make(), Means(8), (), 0.0))
 
     def logits(fer: Any, network: Any, images: Tensor) -> Tensor:
         return scores.repeat(len(images), 1)[: len(images)]
@@ -100,7 +100,7 @@ def test_class_names_of_any_letters_come_back_from_the_file(tmp_path: Path, monk
     faces = tuple(replace(face, expression=names[face.expression]) for face in prepared.faces)
     monkeypatch.setattr(recognising, "prepared_faces", lambda *_: replace(prepared, faces=faces))
     monkeypatch.setattr(recognising, "classes_of", lambda _: tuple(names.values()))
-    monkeypatch.setattr(recognising, "train", lambda make, *rest, **more: (make(), Means(8)))
+    monkeypatch.setattr(recognising, "train", lambda make, *rest, **more: Trained(make(), Means(8), (), 0.0))
     rows = predictions(replace(stage, extra=None), context)
     assert [*shares(rows[0])] == [*names.values()]
     assert {from_cell(row["expression"]) for row in rows} == {*names.values()}
