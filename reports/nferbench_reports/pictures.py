@@ -51,6 +51,7 @@ def _file(run: Run, kind: Kind) -> str:
 def _grids(run: Run, out: Path, faces: bool) -> Iterator[Drawn]:
     title = run.record.protocol.dataset_title
     kinds: tuple[TableName, ...] = ("comparison", "ablation")
+    told: list[str] = []
     for kind in kinds:
         if kind == "study" or (kind == "ablation" and not any(kind in row.tables for row in run.record.rows)):
             continue
@@ -58,7 +59,9 @@ def _grids(run: Run, out: Path, faces: bool) -> Iterator[Drawn]:
         alt = f"{'Ablation rows' if kind == 'ablation' else 'Translations'} on test faces of {title}"
         drawn = grid.write_grid(run.workspace, run.record, path, kind) if faces else Missing(grid.LEFT_OUT)
         if isinstance(drawn, Missing):
-            yield Drawn(run.name, kind, None, alt, f"No picture grid of {title}: {drawn.reason}.")
+            if drawn.reason not in told:
+                yield Drawn(run.name, kind, None, alt, f"No picture grid of {title}: {drawn.reason}.")
+            told.append(drawn.reason)
         else:
             yield Drawn(run.name, kind, path, alt, grid.RULE, faces=drawn)
 
