@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nferbench_reports.frequencies import BANDS, LOW, Spectra, Values, correlations, rings, spectra
-from nferbench_reports.grid import read_images, test_subjects
+from nferbench_reports.grid import prepared_faces, read_images, test_subjects
 from nferbench_reports.records import Entry, Record, Row, folder_of, missing_reason
 from nferbench_reports.results import Missing, read_table
 from nferbench_reports.runs import Run
@@ -101,7 +101,7 @@ def shared(run: Run) -> Shared | Missing:
     Faces come from all folds with a finished stage. Rows of the group "none" are left out: they are the VIS faces.
     """
     record = run.record
-    prepared = prepared_faces(run.workspace, record)
+    prepared = usable_faces(run.workspace, record)
     if isinstance(prepared, Missing):
         return prepared
     faces, images = prepared
@@ -134,22 +134,15 @@ def shared(run: Run) -> Shared | Missing:
     return Shared(record, run.file, tuple(rows), listed)
 
 
-def prepared_faces(workspace: Path, record: Record) -> tuple[pd.DataFrame, NDArray[np.uint8]] | Missing:
-    """The table of a record's prepared faces, and their images, left on the disk: square, with high frequencies."""
-    if reason := missing_reason(workspace, record.faces, "faces.csv", "images.npy"):
-        return Missing(f"the prepared faces: {reason}")
-    folder = folder_of(workspace, record.faces)
-    faces = read_table(folder / "faces.csv", ("id", "modality", "subject", "expression", "pair"))
-    images = read_images(folder)
-    if isinstance(faces, Missing):
-        return faces
-    if isinstance(images, Missing):
-        return images
-    if len(images) != len(faces) or images.shape[1] != images.shape[2]:
-        return Missing(f"{folder.name}/images.npy does not hold the square faces of faces.csv")
-    if rings(images.shape[1]) <= LOW:
-        return Missing(f"faces of {images.shape[1]} px hold no frequencies above {LOW} cycles per face")
-    return faces, images
+def usable_faces(workspace: Path, record: Record) -> tuple[pd.DataFrame, NDArray[np.uint8]] | Missing:
+    """The prepared faces of a record where they are large enough to have high frequencies."""
+    prepared = prepared_faces(workspace, record)
+    if isinstance(prepared, Missing):
+        return prepared
+    side = prepared[1].shape[1]
+    if rings(side) <= LOW:
+        return Missing(f"faces of {side} px hold no frequencies above {LOW} cycles per face")
+    return prepared
 
 
 def choose(faces: pd.DataFrame, subjects: Sequence[str], most: int) -> tuple[list[Pair], int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nferbench_reports.bands import prepared_faces
+from nferbench_reports.bands import usable_faces
 from nferbench_reports.frequencies import CELLS, Values, low_pass
 from nferbench_reports.grid import Picture, choose, draw, test_subjects
 from nferbench_reports.records import Record
@@ -28,7 +28,7 @@ RULE = (
 
 def bands_picture(workspace: Path, record: Record) -> tuple[Image.Image, int] | Missing:
     """The picture of a record's prepared faces and how many faces it shows, or why there is none."""
-    prepared = prepared_faces(workspace, record)
+    prepared = usable_faces(workspace, record)
     if isinstance(prepared, Missing):
         return prepared
     faces, images = prepared

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from nferbench_reports.results import SEED, Missing, Outcome, Results
+from nferbench_reports.results import SCORE, SEED, Missing, Outcome, Results
 from nferbench_reports.runs import Run
 from nferbench_reports.tables import Column, comparison_columns
 from nferbench_reports.tables import cells as table_cells
@@ -22,7 +22,6 @@ CELLS = (*ROW, "metric", "convention", "pooled", "mean", "std", "folds", "planne
 SCORES = (*ROW, "fold", "id", "subject", "expression", "metric", "convention", "value")
 PREDICTIONS = (*ROW, "fold", "training", "id", "subject", "expression", "predicted")
 MISSING = (*ROW, "metric", "convention", "fold", "reason")
-CLASS_SCORE = "score:"  # and the name of a class: columns of predictions that recognisers which give scores have
 
 _PAPER = "_paper"  # behind the names of PSNR and SSIM in the convention of the published values
 
@@ -66,10 +65,8 @@ def predictions(runs: Sequence[Run]) -> pd.DataFrame:
     found = []
     for run, one in _rows(runs):
         for fold, frame in _found(one.predictions):
-            names = [name for name in frame.columns if name.startswith(CLASS_SCORE)]
-            numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in names}
-            found.append(_labelled(frame, run, one, fold).assign(**numbers).rename(columns={SEED: "training"}))
-    given = dict.fromkeys(name for frame in found for name in frame.columns if name.startswith(CLASS_SCORE))
+            found.append(_labelled(frame, run, one, fold).rename(columns={SEED: "training"}))
+    given = dict.fromkeys(name for frame in found for name in frame.columns if name.startswith(SCORE))
     return _together(found, (*PREDICTIONS, *given))
 
 

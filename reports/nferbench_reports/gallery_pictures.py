@@ -13,9 +13,9 @@ import numpy as np
 
 from nferbench_reports import paper
 from nferbench_reports.gallery import Face
-from nferbench_reports.grid import Picture, read_images
+from nferbench_reports.grid import Picture, prepared_faces, read_images
 from nferbench_reports.records import Entry, Row, folder_of, missing_reason
-from nferbench_reports.results import Missing, Outcome, read_table
+from nferbench_reports.results import Missing, Outcome
 from nferbench_reports.runs import Run
 
 BUDGET = 10_000_000  # characters of all pictures of a page
@@ -67,14 +67,11 @@ def sources(run: Run, translated: Mapping[str, Mapping[int, Outcome]]) -> tuple[
     Returns:
         Why there are no pictures at all where the prepared faces cannot be read.
     """
-    if reason := missing_reason(run.workspace, run.record.faces, "faces.csv", "images.npy"):
-        return Missing(reason)
+    prepared = prepared_faces(run.workspace, run.record)
+    if isinstance(prepared, Missing):
+        return prepared
+    faces, _ = prepared
     folder = folder_of(run.workspace, run.record.faces)
-    faces = read_table(folder / "faces.csv", ("id", "modality", "pair"))
-    if isinstance(faces, Missing):
-        return faces
-    if isinstance(images := read_images(folder), Missing):
-        return images
     listed = list(faces[["id", "modality", "pair"]].itertuples(index=False))
     vis = {face: i for i, (face, modality, _) in enumerate(listed) if modality == "vis"}
     of_pair = {pair: i for i, (_, modality, pair) in enumerate(listed) if modality == "nir" and pair}

@@ -72,8 +72,8 @@ def choose(faces: pd.DataFrame, test_subjects: Sequence[str], classes: Sequence[
     return examples
 
 
-def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "comparison") -> int | Missing:
-    """Draw the grid of a record's rows in a table to a PNG file; return its number of faces, or why there is none."""
+def prepared_faces(workspace: Path, record: Record) -> tuple[pd.DataFrame, NDArray[np.uint8]] | Missing:
+    """The table of a record's prepared faces, and their images (N, S, S, 3) left on the disk, or why there are none."""
     if reason := missing_reason(workspace, record.faces, "faces.csv", "images.npy"):
         return Missing(f"the prepared faces: {reason}")
     folder = folder_of(workspace, record.faces)
@@ -83,6 +83,17 @@ def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "
         return faces
     if isinstance(images, Missing):
         return images
+    if len(images) != len(faces) or images.shape[1] != images.shape[2]:
+        return Missing(f"{folder.name}/images.npy does not hold the square faces of faces.csv")
+    return faces, images
+
+
+def write_grid(workspace: Path, record: Record, path: Path, table: TableName = "comparison") -> int | Missing:
+    """Draw the grid of a record's rows in a table to a PNG file; return its number of faces, or why there is none."""
+    prepared = prepared_faces(workspace, record)
+    if isinstance(prepared, Missing):
+        return prepared
+    faces, images = prepared
     order = ("gan", "diffusion", "given")
     rows = [row for row in record.rows if table in row.tables and row.group in order]
     rows.sort(key=lambda row: (order.index(row.group), paper.printed_position(table, row.name)))

@@ -53,6 +53,6 @@ def _set(record: Record) -> tuple[str, str]:
 
 
 def _done(workspace: Path, fold: FoldEntries) -> bool:
-    measured = [Entry(key=each.key, path=each.path) for each in fold.metrics]
-    entries = [*fold.trainings(), *measured, *([fold.quality] if fold.quality else [])]
-    return bool(entries) and not any(missing_reason(workspace, entry) for entry in entries)
+    scored = [Entry(key=each.key, path=each.path) for each in fold.metrics] + ([fold.quality] if fold.quality else [])
+    read = [*((entry, "predictions.csv") for entry in fold.trainings()), *((entry, "scores.csv") for entry in scored)]
+    return bool(read) and not any(missing_reason(workspace, entry, file) for entry, file in read)

@@ -230,7 +230,9 @@ def test_faces_that_cannot_be_read_are_a_reason_and_their_scores_stay(workspace:
     (workspace.root / drawn.faces["path"] / "images.npy").unlink()
     made = section(runs_of(workspace.root), Asked())
     assert made is not None and [type(part) for part in made.parts] == [Sheet]
-    assert made.text[0].startswith("No pictures of Tiny: faces-done/images.npy is not what was written")
+    assert made.text[0].startswith(
+        "No pictures of Tiny: the prepared faces: faces-done/images.npy is not what was written"
+    )
 
 
 def test_pictures_that_were_changed_since_are_not_shown(workspace: Any) -> None:

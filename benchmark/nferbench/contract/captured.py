@@ -70,10 +70,23 @@ class Captured:
 
     def _capture(self, batch: Any, rng: Generator) -> None:
         device = next(_tensors(batch)).device
-        self._graphs, self._rng = [], rng
+        self._graphs = []  # should this end half-way, nothing is there to be replayed
+        self._rng = rng
         self._batch = type(batch)(*(None if each is None else each.clone() for each in _values(batch)))
         buffers = [(buffer, buffer.clone()) for network in self._networks for buffer in network.buffers()]
         drawn, drawn_globally = rng.get_state(), torch.cuda.get_rng_state(device)
+        try:
+            self._graphs = self._recorded(device, rng)
+        finally:
+            # Warming up has drawn numbers and moved running statistics; nothing of it may be seen.
+            rng.set_state(drawn)
+            torch.cuda.set_rng_state(drawn_globally, device)
+            for mine, before in buffers:
+                mine.copy_(before)
+
+    def _recorded(
+        self, device: torch.device, rng: Generator
+    ) -> list[tuple[torch.cuda.CUDAGraph, Callable[[], object], Mapping[str, Tensor]]]:
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
@@ -84,17 +97,14 @@ class Captured:
             network.zero_grad(set_to_none=True)  # so that the graphs own the gradients
         memory = torch.cuda.graph_pool_handle()  # a part may go on from tensors of the one before
         parts = self._update(self._batch, rng)
+        graphs = []
         for _ in range(count):
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(rng)
             with torch.cuda.graph(graph, pool=memory):
                 then, losses = next(parts)
-            self._graphs.append((graph, then, losses))
-        # Warming up has drawn numbers and moved running statistics; nothing of it may be seen.
-        rng.set_state(drawn)
-        torch.cuda.set_rng_state(drawn_globally, device)
-        for mine, before in buffers:
-            mine.copy_(before)
+            graphs.append((graph, then, losses))
+        return graphs
 
 
 def _values(batch: Any) -> list[Tensor | None]:
