@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEVICE ?= cpu
 
+# The program is started hundreds of times by the tests: what Python compiles is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo test bench clean
 
 install: .venv/installed
