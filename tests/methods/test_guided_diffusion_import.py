@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from nferbench import FaceSpec, UsageError
 from nferbench.contract.values import describe
@@ -27,6 +28,7 @@ RECIPE = ScoreRecipe(
 DEEP = ScoreRecipe(
     conditional=False, width=128, multipliers=(1, 2, 2), res_blocks=2, attention=(8, 4), head_channels=32, steps=1
 )
+NARROW = ScoreRecipe(conditional=False, width=32, multipliers=(1,), res_blocks=1, attention=(), steps=1)
 SIZE, GROUPS = 16, 32
 
 
@@ -180,13 +182,26 @@ def test_a_training_can_start_from_a_checkpoint_file(tmp_path, order):
         assert close(network.eval()(*inputs())[0], expected[:, :3])
 
 
-@pytest.mark.parametrize("width", [16, 32, 64, 96, 120, 144])
-def test_widths_whose_norms_have_other_groups_than_the_public_ones_are_refused(width):
-    with pytest.raises(
-        UsageError, match=f"^score.width is {width}; allowed .*: multiples of 32 from 128 on, .*32 groups"
-    ):
-        replace(RECIPE, width=width, init_sha256="ab")
-    assert replace(RECIPE, width=width).width == width  # without a checkpoint all is as it was
+@pytest.mark.parametrize("width", [64, 144])
+@pytest.mark.parametrize("name", ["adm.pt", "adm.safetensors"])
+def test_widths_whose_norms_have_other_groups_than_the_public_ones_are_refused_whatever_the_file_is_called(
+    tmp_path, name, width
+):
+    recipe = replace(NARROW, width=width, head_channels=width)
+    recipe = replace(recipe, **stored({"out.0.weight": torch.ones(width)}, tmp_path / name))
+    with pytest.raises(UsageError, match=f"norms of width {width} have .* groups here and 32 there; allowed: multi"):
+        recipe.learner(recipe.build(FaceSpec(SIZE)), FaceSpec(SIZE), pairs=10)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
+def test_weights_of_ours_of_any_width_are_read_whatever_the_file_is_called(tmp_path, name):
+    fitted = NARROW.build(FaceSpec(SIZE))
+    save_file({key: value.contiguous() for key, value in fitted.state_dict().items()}, tmp_path / name)
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    recipe = replace(NARROW, init=str(tmp_path / name), init_sha256=digest)
+    network = recipe.build(FaceSpec(SIZE))
+    recipe.learner(network, FaceSpec(SIZE), pairs=10)
+    assert all(torch.equal(value, fitted.state_dict()[key]) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("width", [64, 96])
@@ -199,7 +214,7 @@ def test_a_state_dict_of_a_narrow_network_is_refused(width):
 
 @pytest.mark.parametrize("width", [128, 160, 192, 256])
 def test_all_allowed_widths_have_the_public_groups(width):
-    assert norm_groups(replace(RECIPE, width=width, init_sha256="ab").width) == GROUPS
+    assert norm_groups(width) == GROUPS
 
 
 def test_the_order_is_part_of_the_key_only_where_it_is_told_and_of_use_only_with_a_checkpoint():

@@ -98,7 +98,7 @@ def hear_initial() -> Iterator[list[str]]:
 
 
 def misfit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Where given tensors are not those of networks: all of them and no others, alike in form, and finite numbers.
+    """Where given tensors are not those of networks: all of them and no others, alike in form, and finite there.
 
     Args:
         given: by name, of any shape and kind.
@@ -117,6 +117,6 @@ def misfit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
             return f"'{name}' has shape {tuple(one.shape)}, the network's {tuple(other.shape)}"
         if one.is_floating_point() != other.is_floating_point():
             return f"'{name}' is {one.dtype}, the network's {other.dtype}"
-        if not bool(one.isfinite().all()):
-            return f"'{name}' is not finite"
+        if not bool(one.to(other.dtype).isfinite().all()):
+            return f"'{name}' is not finite as {other.dtype}"
     return ""

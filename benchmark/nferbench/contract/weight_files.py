@@ -6,9 +6,14 @@ Three forms are read, known by what a file holds and not by its name: a safetens
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -28,6 +33,9 @@ WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 PARALLEL = "module."  # before every name where a network was saved inside torch's DataParallel
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_ALONE = "save the tensors of the network alone, torch.save(network.state_dict(), FILE), where its code is at hand"
+_AGAIN = "is the copy complete? get it again"
+_KINDS = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
 @final
@@ -47,10 +55,10 @@ def parts(path: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: there is nothing, or a folder without these two, also in `unet` below it.
     """
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises where a path cannot be asked
         return (path,)
     shown = one_line(str(path))
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112
         raise UsageError(f"initial weights: '{shown}' is not a file or folder; set init to where they lie")
     folder = path if (path / CONFIG).is_file() else path / "unet"
     weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
@@ -77,13 +85,13 @@ def read(path: str, sha256: str) -> StoredWeights:
     """The tensors of the weights with a SHA-256.
 
     Raises:
-        UsageError: there are none, they are others, or they are damaged or hold something other than tensors.
+        UsageError: there are none, they are others, or they are damaged or hold something other than dense tensors.
     """
     if not path:
         raise UsageError(f"initial weights: '' is not a file; set init to where {sha256[:12]} lies")
     found = parts(Path(path))
     *beside, file = found
-    with file.open("rb") as stream:
+    with _opened(file) as stream:
         digests = {part: _of_file(part) for part in beside} | {file: _of_stream(stream)}
         if (came := _joint(digests)) != sha256:
             shown = one_line(path)
@@ -92,6 +100,8 @@ def read(path: str, sha256: str) -> StoredWeights:
             )
         stream.seek(0)
         form, tensors = _tensors(one_line(str(file)), stream)
+    if fault := _fault(tensors):
+        raise UsageError(f"initial weights {one_line(str(file))}: {fault}")
     if not beside:
         return StoredWeights(form, tensors)
     scheduler = file.parent.parent / SCHEDULER
@@ -100,21 +110,38 @@ def read(path: str, sha256: str) -> StoredWeights:
 
 def _tensors(shown: str, stream: BufferedReader) -> tuple[Form, dict[str, Tensor]]:
     """What a file holds; its first bytes say in which form."""
-    first = stream.read(9)
+    first = stream.read(64)
     stream.seek(0)
-    # A length of eight bytes, which may begin like a pickle, and the JSON of a safetensors file.
-    if first[8:] != b"{" and first.startswith((_ZIP, _PICKLE)):
+    # A length of eight bytes, which may begin like anything else, and the JSON of a safetensors file.
+    by_length = first[8:9] == b"{"
+    if not by_length and first.startswith((_ZIP, _PICKLE)):
         return "torch", _state_dict(shown, stream)
-    from safetensors import SafetensorError
+    if not by_length and (other := _other(first)):
+        raise UsageError(
+            f"initial weights {shown} are no safetensors file and not a state dict that torch saved, but {other}"
+        )
     from safetensors.torch import load
 
     try:
         return "safetensors", dict(load(stream.read()))
-    except SafetensorError as error:
+    except Exception as error:  # its reader knows fewer kinds of numbers than the format
+        if out_of_memory(error):
+            raise
         raise UsageError(
-            f"initial weights {shown} are no safetensors file ({one_line(str(error))}), and not a state dict that "
-            "torch saved; give one of both"
+            f"initial weights {shown} are no safetensors file ({one_line(str(error))}) and not a state dict that torch "
+            "saved; give one of both, or get it again if the copy is not complete"
         ) from None
+
+
+def _other(first: bytes) -> str:
+    """What comes in the place of weights where a download or a copy went wrong, by its first bytes; "" if unknown."""
+    if not first:
+        return "an empty file; get it again"
+    if first.startswith(b"version https://git-lfs"):
+        return "what git has in the place of a large file; fetch the file itself with git lfs pull"
+    if first.lstrip().startswith(b"<"):
+        return "a web page or other markup; get the file itself"
+    return ""
 
 
 def _state_dict(shown: str, stream: BufferedReader) -> dict[str, Tensor]:
@@ -125,16 +152,66 @@ def _state_dict(shown: str, stream: BufferedReader) -> dict[str, Tensor]:
     except Exception as error:  # a pickle can fail in any way; whatever it was, these are not the weights
         if out_of_memory(error):
             raise
-        state = None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        inner = f" (it holds {', '.join(map(repr, list(state)[:3]))})" if isinstance(state, dict) and state else ""
-        raise UsageError(
-            f"initial weights {shown} are not a state dict of tensors{one_line(inner)}; give the file of the network "
-            "alone, as its authors save it"
-        )
-    names = [str(name) for name in state]
-    start = len(PARALLEL) if all(name.startswith(PARALLEL) for name in names) else 0
-    return {name[start:]: value for name, value in zip(names, state.values(), strict=True)}
+        raise UsageError(f"initial weights {shown} are not a state dict of tensors: {_unread(error, stream)}") from None
+    if not isinstance(state, Mapping) or not state or not all(map(_named_tensor, state.items())):
+        raise UsageError(f"initial weights {shown} are not a state dict of tensors: {_held(state)}")
+    return unparalleled(state)
+
+
+def _unread(error: Exception, stream: BufferedReader) -> str:
+    """What a file is that torch does not read as tensors, and what to do."""
+    if isinstance(error, pickle.UnpicklingError):
+        return f"they hold other objects, such as a whole network, and only tensors are unpickled; {_ALONE}"
+    stream.seek(0)
+    if zipfile.is_zipfile(stream):
+        return f"a zip file of something else, or a compiled network; {_ALONE}"
+    return f"the file is damaged or cut off; {_AGAIN}"
+
+
+def _held(state: object) -> str:
+    """What torch saved that is no state dict, and what to do."""
+    if not isinstance(state, Mapping):
+        return f"they are {type(state).__name__}; {_ALONE}"
+    if not state:
+        return f"there is none in it; {_ALONE}"
+    held = one_line(", ".join(repr(name) for name in list(state)[:3]))
+    inner = [
+        name
+        for name, value in state.items()
+        if isinstance(value, Mapping) and value and all(map(_named_tensor, value.items()))
+    ]
+    take = f"save what it has as {one_line(repr(inner[0]))} alone" if len(inner) == 1 else _ALONE
+    return f"they hold {held}{', …' if len(state) > 3 else ''}; {take}"
+
+
+def _named_tensor(item: tuple[object, object]) -> bool:
+    from torch import Tensor
+
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
+
+
+def unparalleled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by the names that they have outside torch's DataParallel, which puts `PARALLEL` before each."""
+    start = len(PARALLEL) if all(name.startswith(PARALLEL) for name in tensors) else 0
+    return {name[start:]: value for name, value in tensors.items()}
+
+
+def _fault(tensors: Mapping[str, Tensor]) -> str:
+    """Why a tensor cannot be taken as the dense numbers that networks compute with; "" where all can."""
+    import torch
+
+    for name, value in tensors.items():
+        kind = str(value.dtype).removeprefix("torch.")
+        if value.device.type != "cpu":
+            what = f"has no numbers (device {value.device})"
+        elif value.is_nested or value.layout != torch.strided:
+            what = f"is not dense ({'nested' if value.is_nested else str(value.layout).removeprefix('torch.')})"
+        elif kind not in _KINDS:
+            what = f"is {kind}"
+        else:
+            continue
+        return f"'{one_line(name)}' {what}; save it dense and as one of {', '.join(_KINDS)}"
+    return ""
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -155,12 +232,21 @@ def _joint(digests: Mapping[Path, str]) -> str:
 
 
 def _of_file(path: Path) -> str:
+    with _opened(path) as stream:
+        return _of_stream(stream)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """A file to be read; that it cannot be, at first or later, is a `UsageError`."""
     try:
         with path.open("rb") as stream:
-            return _of_stream(stream)
+            yield stream
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise
         raise UsageError(
-            f"initial weights {one_line(str(path))} cannot be read ({error.strerror}); give others"
+            f"initial weights {one_line(str(path))} cannot be read ({error.strerror or error}); give others"
         ) from None
 
 

@@ -58,7 +58,7 @@ def origin(file: Path) -> dict[str, Any]:
     try:
         with safe_open(file, "np") as opened:
             told = json.loads((opened.metadata() or {}).get(ORIGIN, "{}"))
-    except (SafetensorError, OSError, ValueError):  # weights in another form
+    except (SafetensorError, OSError, ValueError, RecursionError):  # weights in another form
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -59,7 +59,7 @@ def built(backbone: str, side: int, classes: int, init: str, init_sha256: str) -
         )
     if init or init_sha256:
         state, source = read_file("timm", init, init_sha256, "set init to a state dict, or to '' for none")
-        start_from(network, state, _last_layers(cfg.classifier), f"timm: {source} is no {backbone}")
+        start_from(network, state, _last_layers(cfg.classifier), f"timm: {source} does not fit {backbone}")
     return network.train()
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 from typing import TYPE_CHECKING, final
 
 from torch import Tensor, nn
 
 from nferbench.contract.errors import UsageError
+from nferbench.contract.initial import misfit
 from nferbench.contract.precision import mixed_precision
 from nferbench.contract.printable import one_line
+from nferbench.contract.weight_files import read, unparalleled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+COUNTER = "num_batches_tracked"  # of batch norms: torch before 0.4.1 kept none, and nothing is computed from it here
 
 
 @final
@@ -83,7 +87,7 @@ def resnet18(classes: int, stem: str, state: Mapping[str, Tensor] | None, source
     elif stem != "imagenet":
         raise UsageError(f"resnet18: unknown stem '{stem}'; allowed: imagenet, small")
     if state is not None:
-        start_from(network, state, ("fc.",), f"resnet18: {source} is no ResNet-18 with stem '{stem}'")
+        start_from(network, state, ("fc.",), f"resnet18: {source} does not fit a ResNet-18 with stem '{stem}'")
     return network
 
 
@@ -92,19 +96,18 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], last: tuple[str,
 
     Args:
         network: with a last layer of any size.
-        state: its state dict; the last layer may be missing or of another size.
+        state: its state dict; the last layer may be missing or of another size, and counters of batch norms missing.
         last: what the names of the last layer's tensors begin with.
         unfit_is: what it means that a tensor does not fit, for the message.
 
     Raises:
-        UsageError: a tensor is missing, left over or of another shape.
+        UsageError: a tensor is missing, left over, of another shape or kind, or not finite.
     """
     trunk = {key: value for key, value in state.items() if not key.startswith(last)}
-    expected = {key: value.shape for key, value in network.state_dict().items() if not key.startswith(last)}
-    if unfit := sorted(
-        key for key in trunk.keys() | expected.keys() if key not in trunk or trunk[key].shape != expected.get(key)
-    ):
-        raise UsageError(f"{unfit_is}: {one_line(unfit[0])} does not fit")
+    expected = {key: value for key, value in network.state_dict().items() if not key.startswith(last)}
+    wanted = {key: value for key, value in expected.items() if key in trunk or not key.endswith(COUNTER)}
+    if fault := misfit(trunk, wanted):
+        raise UsageError(f"{unfit_is}: {fault}; give weights of that network")
     network.load_state_dict(trunk, strict=False)
 
 
@@ -113,7 +116,7 @@ def read_state(weights: str, file: str, sha256: str) -> tuple[dict[str, Tensor],
 
     Args:
         weights: "imagenet" for torchvision's file, looked for on this machine; "file" for `file`.
-        file: path of a state dict (.safetensors, or anything that torch loads with ``weights_only``).
+        file: path of a state dict, as `read_file` takes it.
         sha256: of `file`, in hexadecimal digits.
 
     Raises:
@@ -123,7 +126,7 @@ def read_state(weights: str, file: str, sha256: str) -> tuple[dict[str, Tensor],
 
     if weights == "imagenet":
         found = require("resnet18")
-        return load(found), str(found.path)
+        return load(found), one_line(str(found.path))
     return read_file("resnet18", file, sha256, "set file to a state dict, or weights to imagenet or null")
 
 
@@ -132,7 +135,7 @@ def read_file(who: str, file: str, sha256: str, otherwise: str) -> tuple[dict[st
 
     Args:
         who: the recogniser, for messages.
-        file: path of a state dict (.safetensors, or anything that torch loads with ``weights_only``).
+        file: path of a safetensors file, or of a state dict that torch saved, whatever it is called.
         sha256: of `file`, in hexadecimal digits.
         otherwise: what to do where there is no such file, for the message.
 
@@ -142,19 +145,10 @@ def read_file(who: str, file: str, sha256: str, otherwise: str) -> tuple[dict[st
     from nferbench.weights import expanded
 
     path = expanded(file)
-    if not path.is_file():
-        raise UsageError(f"{who}: no weights at '{file}'; {otherwise}")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != sha256:
-        raise UsageError(f"{who}: {path} has SHA-256 {digest}, not '{sha256}'; set that SHA-256 or give the other file")
-    import torch
-    from safetensors.torch import load_file
-
+    if not os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises where a path cannot be asked
+        raise UsageError(f"{who}: no weights at '{one_line(file)}'; {otherwise}")
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # whatever a file that is not weights makes the readers raise
-        raise UsageError(f"{who}: {path} cannot be read as a state dict ({type(error).__name__})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{who}: {path} is no state dict; save its tensors only, by name")
-    return state, str(path)
+        stored = read(str(path), sha256)
+    except UsageError as error:
+        raise UsageError(f"{who}: {error}") from None
+    return unparalleled(stored.tensors), one_line(str(path))

@@ -28,20 +28,24 @@ if TYPE_CHECKING:
 def load(found: Found) -> dict[str, Tensor]:
     """Read weights as a torch state dict on the CPU; keys are torchvision's ("features.0.weight").
 
+    The SHA-256 says which of the known files they are, and so their form, whatever the file is called here.
+
     Raises:
         DataError: the file holds something other than tensors.
     """
     import torch
     from safetensors.torch import load_file
 
-    if found.path.suffix == ".safetensors":
+    form = next(Path(name).suffix for name, digits in found.file.files if found.sha256.startswith(digits))
+    if form == ".safetensors":
         return dict(load_file(found.path))
-    if found.path.suffix == ".ckpt":
+    if form == ".ckpt":
         arrays = flax_convolutions(found.path.read_bytes(), found.file.convolutions)
         _keep(arrays, found.file)
         return {key: torch.from_numpy(array) for key, array in arrays.items()}
     try:
-        state = torch.load(found.path, map_location="cpu", weights_only=True)
+        with found.path.open("rb") as stream:  # of a path torch would believe the ending
+            state = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(f"{found.path} is not a plain state dict; save its tensors only") from error
     return dict(state)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
 from nferbench import LATER, Batch, FaceSpec, Learner, NetworkRecipe, UsageError
@@ -52,21 +51,11 @@ class ScoreRecipe(NetworkRecipe):
     init_attention: AttentionOrder = field(default="legacy", metadata={LATER: True})
 
     def __post_init__(self) -> None:
-        if self.init_sha256 and (self.width < 128 or self.width % 32) and self._of_guided_diffusion:
-            raise UsageError(
-                f"score.width is {self.width}; allowed with a checkpoint (init): multiples of 32 from 128 on, where "
-                "norms have the 32 groups of guided-diffusion's"
-            )
         if self.init_attention != "legacy" and not (self.init or self.init_sha256):
             raise UsageError(
                 f"score.init_attention is '{self.init_attention}' and there is no checkpoint; set init and "
                 "init_sha256, or leave it 'legacy'"
             )
-
-    @property
-    def _of_guided_diffusion(self) -> bool:
-        folder = bool(self.init) and Path(self.init).is_dir()
-        return not folder and not self.init.endswith(".safetensors")
 
     @property
     def title(self) -> str:

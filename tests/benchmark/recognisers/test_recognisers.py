@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torchvision.transforms.functional import normalize, rgb_to_grayscale
 from unread import Unread
@@ -234,50 +231,6 @@ def test_the_small_stem_keeps_the_resolution() -> None:
         assert maps[0].shape[-2:] == (side, side)
     with pytest.raises(UsageError, match="unknown stem 'tall'"):
         ResNet18(stem="tall").build(32, CLASSES)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("ending", ["pth", "safetensors"])
-def test_resnet18_starts_from_a_local_file_but_for_its_last_layer(tmp_path: Path, ending: str) -> None:
-    torch.manual_seed(1)
-    state = ResNet18().build(32, 7).state_dict()
-    path = tmp_path / f"mine.{ending}"
-    if ending == "pth":
-        torch.save(state, path)
-    else:
-        save_file(state, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    started = ResNet18(weights="file", file=str(path), file_sha256=digest).build(32, CLASSES).state_dict()
-    assert all(torch.equal(started[key], state[key]) for key in state if not key.startswith("fc."))
-    assert started["fc.weight"].shape == (CLASSES, 512)
-
-
-def test_weights_that_cannot_be_used_are_one_line_for_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(name: str, message: str) -> None:
-        path = tmp_path / name
-        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
-        model = ResNet18(weights="file", file=str(path), file_sha256=digest)
-        with pytest.raises(UsageError, match=message) as caught:
-            (ResNet18(weights="imagenet") if name == "imagenet" else model).build(32, CLASSES)
-        assert "\n" not in str(caught.value)
-
-    class Code:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.mkdir, (str(tmp_path / "trap"),)
-
-    fails("absent.pth", "no weights at .*absent.pth")
-    torch.save({"conv1.weight": Code()}, tmp_path / "code.pth")
-    fails("code.pth", "cannot be read as a state dict")
-    assert not (tmp_path / "trap").exists()
-    torch.save({"epoch": 3}, tmp_path / "checkpoint.pth")
-    fails("checkpoint.pth", "is no state dict")
-    torch.save(ResNet18(stem="small").build(32, CLASSES).state_dict(), tmp_path / "stem.pth")
-    fails("stem.pth", "conv1.weight does not fit")
-    with pytest.raises(UsageError, match=r"has SHA-256 .*, not 'abc'"):
-        ResNet18(weights="file", file=str(tmp_path / "stem.pth"), file_sha256="abc").build(32, CLASSES)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("TORCH_HOME", raising=False)
-    monkeypatch.delenv("NFERBENCH_WEIGHTS", raising=False)
-    fails("imagenet", "get them with: nferbench weights get resnet18")
 
 
 @pytest.mark.parametrize("module", [smallcnn, resnet18])

@@ -175,9 +175,9 @@ def test_files_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
     model = TimmBackbone(backbone="test_resnet", input_size=64)
     other = saved(TimmBackbone(backbone="test_vit", input_size=64).build(32, CLASSES), tmp_path / "vit.pth")
     for wrong, message in (
-        (other, r"timm: .*vit\.pth is no test_resnet: .* does not fit"),
+        (other, r"timm: .*vit\.pth does not fit test_resnet: '.*' is missing"),
         ({"init": str(tmp_path / "absent.pth"), "init_sha256": "abc"}, r"timm: no weights at .*absent\.pth.*set init"),
-        ({**other, "init_sha256": "abc"}, "timm: .* has SHA-256 .*, not 'abc'"),
+        ({**other, "init_sha256": "abc"}, "timm: .* have SHA-256 .*, not 'abc'"),
         ({"init_sha256": "abc"}, "timm: no weights at ''"),
     ):
         with pytest.raises(UsageError, match=message) as caught:

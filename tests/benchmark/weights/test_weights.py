@@ -150,6 +150,19 @@ def test_a_given_file_may_have_any_name_and_nothing_else_is_searched(home: Path)
     assert isinstance(find("toy", put(b"other", home / "other.pth")), Missing)
 
 
+@pytest.mark.parametrize("called", ["toy.pth", "toy.safetensors", "toy.ckpt", "toy"])
+def test_a_given_file_is_read_by_what_it_holds_whatever_it_is_called(home: Path, called: str) -> None:
+    converted = flax_convolutions(CHECKPOINT, LAYERS)
+    shapes = {name: value.shape for name, value in converted.items()}
+    for content, expected in (
+        ((home / "toy.pth").read_bytes(), {"features.0.weight": (2,)}),
+        (save(converted), shapes),
+        (CHECKPOINT, shapes),
+    ):
+        state = load(require("toy", put(content, home / "given" / called)))
+        assert {name: value.shape for name, value in state.items()} == expected
+
+
 def test_a_file_with_another_checksum_is_named_and_not_used(home: Path) -> None:
     path = put(b"truncated", searching.hub_directory() / "toy-12345678.pth")
     result = find("toy")
@@ -244,9 +257,10 @@ def test_a_pickle_without_the_convolutions_is_refused() -> None:
 def test_a_torch_file_that_holds_code_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trap = home / "trap"
     torch.save({"features.0.weight": Malicious(trap)}, home / "bad.pth")
-    toy = WeightFile("toy", "a test", (("toy.pth", sha256((home / "bad.pth").read_bytes())),), "nothing")
+    digest = sha256((home / "bad.pth").read_bytes())
+    toy = WeightFile("toy", "a test", (("toy.pth", digest),), "nothing")
     with pytest.raises(DataError, match="not a plain state dict"):
-        load(Found(toy, home / "bad.pth", "given", ""))
+        load(Found(toy, home / "bad.pth", "given", digest))
     assert not trap.exists()
 
 
