@@ -10,6 +10,7 @@ import numpy as np
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.datasets.images import MAX_PIXELS, MIN_SIDE, read_plain_image
+from nferbench.datasets.npy import mapped
 from nferbench.datasets.tree import visible
 
 if TYPE_CHECKING:
@@ -84,10 +85,7 @@ def eight_bits(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _array(path: Path) -> NDArray[np.uint8] | NDArray[np.float32]:
-    try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not an array ({' '.join(str(error).split())}); is the copy complete?") from None
+    stored = mapped(path)
     shape = "x".join(map(str, stored.shape))
     if stored.ndim not in (2, 3) or stored.shape[2:] not in ((), (1,), (3,)):
         raise DataError(f"{path}: an array of shape {shape}; height x width, with 1 or 3 channels at the end, is due")

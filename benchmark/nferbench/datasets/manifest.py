@@ -17,6 +17,7 @@ from nferbench.datasets.folder import FolderDataset, is_face_tree
 from nferbench.datasets.labels import unknown
 from nferbench.datasets.left_out import counted
 from nferbench.datasets.levels import Levels
+from nferbench.datasets.npy import mapped
 from nferbench.datasets.pairing import by_pair, contradictions, is_paired, partnered
 from nferbench.datasets.sidecar import Sidecar, read_sidecar, sidecar_file
 from nferbench.datasets.table import USED, Row, inside, read_table, share_faults
@@ -252,10 +253,7 @@ def read_landmarks(path: Path) -> NDArray[np.float32]:
     """
     import numpy as np
 
-    try:
-        points = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not an .npy file ({' '.join(str(error).split())})") from None
+    points = mapped(path)
     if points.shape != (POINTS, 2) or points.dtype.kind not in "fiu":
         raise DataError(f"{path}: {points.dtype} of shape {points.shape}; numbers of shape ({POINTS}, 2) are read")
     return np.array(points, dtype=np.float32)

@@ -65,7 +65,7 @@ def test_arrays_are_read_in_8_bits_or_in_minus_one_to_one(
         (CLEAR, "an array of shape 9x8x4"),
         (GREY[0], "an array of shape 8"),
         (GREY[:2], "2x8 pixels; at least 4 a side"),
-        (np.array([None]), "not an array"),
+        (np.array([None]), "not an .npy file"),
     ],
 )
 def test_other_arrays_are_refused(tmp_path: Path, array: np.ndarray, told: str) -> None:
@@ -109,8 +109,8 @@ def pages(path: Path) -> None:
         ("a.tif", lambda path: Image.fromarray(GREY / np.float32(255)).save(path), "more than 8 bits"),
         ("a.png", lambda path: path.write_bytes(b""), "the file is empty"),
         ("a.png", lambda path: path.write_text("<html>"), "not an image"),
-        ("a.npy", lambda path: path.write_text("<html>"), "not an array"),
-        ("a.npy", lambda path: path.write_bytes(b""), "not an array"),
+        ("a.npy", lambda path: path.write_text("<html>"), "not an .npy file"),
+        ("a.npy", lambda path: path.write_bytes(b""), "not an .npy file"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, name: str, write: Callable[[Path], object], told: str) -> None:

@@ -1,0 +1,27 @@
+"""Arrays of numbers as .npy files hold them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nferbench.contract.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array in an .npy file, of any shape and type, mapped and not yet read.
+
+    Raises:
+        DataError: the file holds something else, whatever it is called: text, a .npz archive, objects of Python, an
+            array that is cut off.
+    """
+    from numpy.lib.format import open_memmap
+
+    try:
+        return open_memmap(path, mode="r")  # numpy's load would open archives too
+    except Exception as error:  # the header is a line of Python, and what is wrong with one is an error of any type
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: not an .npy file ({reason}); is the copy complete?") from None
