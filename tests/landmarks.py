@@ -23,8 +23,10 @@ from nferbench.datasets.synthetic import nferbench_datasets
 from nferbench.faces.prepared import read_prepared
 from nferbench.recognisers.augment import luminance
 from nferbench_reports.bootstrap import interval_of_mean
-from nferbench_reports.records import Row, folder_of, read_records
+from nferbench_reports.record import Row
+from nferbench_reports.records import read_records
 from nferbench_reports.results import read_table
+from nferbench_reports.stage_files import folder_of
 
 POINTS = 68
 CORNERS = (36, 45)  # outer corners of the eyes

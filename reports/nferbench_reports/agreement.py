@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from nferbench_reports import bootstrap, paper
+from nferbench_reports.cells import cells
+from nferbench_reports.columns import Convention, comparison_columns
 from nferbench_reports.comparisons import run_titles
-from nferbench_reports.records import Record
+from nferbench_reports.record import Record
 from nferbench_reports.results import PREDICTED, SEED, Missing, Results
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet, Shown
 from nferbench_reports.significance import per_image
-from nferbench_reports.tables import Column, Convention, Kind, cells, comparison_columns
+from nferbench_reports.table import Column, Kind
 
 AGREEMENT = ("dataset", "table", "metric", "rows", "tau", "p")
 PUBLISHED = (

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from nferbench_reports.frequencies import BANDS, LOW, Spectra, Values, correlations, rings, spectra
 from nferbench_reports.grid import prepared_faces, read_images, test_subjects
-from nferbench_reports.records import Entry, Record, Row, folder_of, missing_reason
+from nferbench_reports.record import Entry, Record, Row
 from nferbench_reports.results import Missing, read_table
 from nferbench_reports.runs import Run
+from nferbench_reports.stage_files import folder_of, missing_reason
 
 PAIRS = 600  # that are measured at most
 PIXELS = 2**23  # of their VIS faces at most: 128 of 256 px

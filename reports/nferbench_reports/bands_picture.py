@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nferbench_reports.bands import usable_faces
 from nferbench_reports.frequencies import CELLS, Values, low_pass
 from nferbench_reports.grid import Picture, choose, draw, test_subjects
-from nferbench_reports.records import Record
+from nferbench_reports.record import Record
 from nferbench_reports.results import Missing
 
 if TYPE_CHECKING:

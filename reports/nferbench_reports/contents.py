@@ -10,6 +10,7 @@ from typing import final
 from nferbench.contract.errors import UsageError
 from nferbench.contract.printable import one_line
 from nferbench_reports import comparisons, headroom
+from nferbench_reports.columns import Convention
 from nferbench_reports.headroom import Recovery
 from nferbench_reports.paper import DATASETS
 from nferbench_reports.preparation import left_out, load_prepared
@@ -19,7 +20,8 @@ from nferbench_reports.runs import Asked, Run, load_run
 from nferbench_reports.separation import marked
 from nferbench_reports.significance import Comparison, compare
 from nferbench_reports.studies import Studies, read_studies
-from nferbench_reports.tables import Convention, Table, ablation, comparison, joined_comparison
+from nferbench_reports.table import Table
+from nferbench_reports.tables import ablation, comparison, joined_comparison
 
 
 @final

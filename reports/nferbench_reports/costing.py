@@ -10,12 +10,13 @@ from typing import Any, final
 
 import pandas as pd
 
+from nferbench_reports.cells import cells
+from nferbench_reports.columns import comparison_columns
 from nferbench_reports.networks import Network, Networks, networks_of
-from nferbench_reports.records import Entry, FoldEntries
+from nferbench_reports.record import Entry, FoldEntries
 from nferbench_reports.results import Missing, Results
 from nferbench_reports.runs import Run
 from nferbench_reports.spent import Done, read_done
-from nferbench_reports.tables import cells, comparison_columns
 
 COSTS = (
     "own_seconds",

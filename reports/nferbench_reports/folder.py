@@ -13,7 +13,8 @@ from typing import Annotated, Literal, final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from nferbench.contract.errors import DataError
-from nferbench_reports.records import Count, Text, read_json
+from nferbench_reports.record import Count, Text
+from nferbench_reports.stage_files import read_json
 
 FILE = "report.json"
 _FIRST = ("report.md", "report.html")  # what readers open: first to go and last to come

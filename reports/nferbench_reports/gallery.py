@@ -8,10 +8,12 @@ from typing import final
 
 import pandas as pd
 
-from nferbench_reports.records import RECOGNITION, folder_of, missing_reason
+from nferbench_reports.columns import Convention, comparison_columns
+from nferbench_reports.record import RECOGNITION
 from nferbench_reports.results import IDENTITY, Missing, Outcome, Results, read_table
 from nferbench_reports.runs import Run
-from nferbench_reports.tables import Column, Convention, comparison_columns
+from nferbench_reports.stage_files import folder_of, missing_reason
+from nferbench_reports.table import Column
 
 FACE = ("fold", *IDENTITY)
 

@@ -14,9 +14,10 @@ import numpy as np
 from nferbench_reports import paper
 from nferbench_reports.gallery import Face
 from nferbench_reports.grid import Picture, prepared_faces, read_images
-from nferbench_reports.records import Entry, Row, folder_of, missing_reason
+from nferbench_reports.record import Entry, Row
 from nferbench_reports.results import Missing, Outcome
 from nferbench_reports.runs import Run
+from nferbench_reports.stage_files import folder_of, missing_reason
 
 BUDGET = 10_000_000  # characters of all pictures of a page
 QUALITIES = (None, 85, 60, 30)  # of a JPEG file, tried in this order; None is a PNG file, which loses nothing

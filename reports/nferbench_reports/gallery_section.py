@@ -27,7 +27,7 @@ from nferbench_reports.grid import LEFT_OUT
 from nferbench_reports.results import Missing
 from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet, Widget
-from nferbench_reports.tables import Column
+from nferbench_reports.table import Column
 
 if TYPE_CHECKING:
     from jinja2 import Template

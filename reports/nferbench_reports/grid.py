@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from nferbench.contract.printable import one_line
 from nferbench_reports import paper
-from nferbench_reports.records import Entry, Record, Row, TableName, folder_of, missing_reason
+from nferbench_reports.record import Entry, Record, Row, TableName
 from nferbench_reports.results import Missing, Outcome, read_table
+from nferbench_reports.stage_files import folder_of, missing_reason
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont

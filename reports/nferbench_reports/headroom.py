@@ -16,7 +16,7 @@ import pandas as pd
 
 from nferbench_reports import bootstrap
 from nferbench_reports.markdown import DASH, escape, grid
-from nferbench_reports.records import Record
+from nferbench_reports.record import Record
 from nferbench_reports.results import Results, trainings
 from nferbench_reports.significance import BASE, per_subject, signed
 

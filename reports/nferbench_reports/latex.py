@@ -17,7 +17,7 @@ from nferbench.contract.printable import one_line
 from nferbench_reports.layout import Entry, Layout, Line, Unit, of_table, parts
 from nferbench_reports.markdown import legend
 from nferbench_reports.naming import table_stem
-from nferbench_reports.tables import Table
+from nferbench_reports.table import Table
 
 if TYPE_CHECKING:
     from jinja2 import Template

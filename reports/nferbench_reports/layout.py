@@ -11,7 +11,7 @@ from nferbench_reports import significance
 from nferbench_reports.headroom import Recovery, percent
 from nferbench_reports.markdown import DASH
 from nferbench_reports.significance import Comparison, p_text, signed
-from nferbench_reports.tables import Cell, Column, Footnotes, Table, TableRow, blocks
+from nferbench_reports.table import Cell, Column, Footnotes, Table, TableRow, blocks
 
 
 @final

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import final
 
 from nferbench_reports import telling
-from nferbench_reports.records import Entry, FoldEntries, Record, missing_reason, read_all
+from nferbench_reports.record import Entry, FoldEntries, Record
+from nferbench_reports.records import read_all
+from nferbench_reports.stage_files import missing_reason
 
 
 @final

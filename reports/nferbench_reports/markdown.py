@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nferbench.contract.printable import one_line
-from nferbench_reports.tables import Cell, Column, Footnotes, Table, TableRow, blocks
+from nferbench_reports.table import Cell, Column, Footnotes, Table, TableRow, blocks
 
 DASH = "–"
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from nferbench_reports.runs import Run
-from nferbench_reports.tables import Table
+from nferbench_reports.table import Table
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 _TAKEN = re.compile(r"((^|-)[0-9a-f]{8}|-ablation)$")  # how names end that are made of others

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import final
 
-from nferbench_reports.records import Entry, FoldEntries, Protocol
+from nferbench_reports.record import Entry, FoldEntries, Protocol
 from nferbench_reports.results import Missing
 from nferbench_reports.runs import Run
 from nferbench_reports.spent import Done, read_done

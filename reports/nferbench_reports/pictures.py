@@ -10,7 +10,7 @@ from nferbench_reports.contents import Contents
 from nferbench_reports.drawn import Drawn, Kind
 from nferbench_reports.naming import stem
 from nferbench_reports.pushes import Panel
-from nferbench_reports.records import TableName
+from nferbench_reports.record import TableName
 from nferbench_reports.results import Missing
 from nferbench_reports.runs import Run
 from nferbench_reports.studies import Studies, caption, told

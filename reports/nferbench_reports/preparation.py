@@ -8,7 +8,8 @@ from typing import Annotated, final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nferbench_reports.records import Entry, Record, folder_of, missing_reason
+from nferbench_reports.record import Entry, Record
+from nferbench_reports.stage_files import folder_of, missing_reason
 
 SHOWN = 5  # kinds of reasons by name
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from nferbench.contract.printable import one_line
 from nferbench_reports.grid import FOLD
-from nferbench_reports.records import Entry, Record, folder_of, missing_reason, read_json
+from nferbench_reports.record import Entry, Record
 from nferbench_reports.results import Missing, Outcome, read_table
+from nferbench_reports.stage_files import folder_of, missing_reason, read_json
 
 FILE = "pushes.csv"
 SCORE, NOISE = "score", "noise"  # the terms that are no energies

@@ -1,229 +1,24 @@
-"""What the runner left in a workspace: records of runs, finished stages, and the reasons of those that are not."""
+"""The records of a workspace: which there are, which can be read, which are shown, and what tells them apart."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, final
+from typing import Any, final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.printable import first_of, one_line
 from nferbench_reports import telling
+from nferbench_reports.record import FoldEntries, Protocol, Record, Row, as_line
+from nferbench_reports.stage_files import read_json
 
 VERSION = 1  # of the record files that this module reads
-SCORES = ("lpips", "psnr", "ssim", "psnr_paper", "ssim_paper")  # of the stage that every row has
-RECOGNITION = ("accuracy", "macro_f1")
 LARGEST = 64_000_000  # bytes of a record; one of a hundred rows on ten folds has half a million
-
-TableName = Literal["comparison", "ablation", "study"]
-Group = Literal["reference", "none", "gan", "diffusion", "given"]
-
-
-_AS_STORED = ConfigDict(frozen=True, extra="ignore")
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _line(text: str) -> str:
-    return one_line(" ".join(text.split()))
-
-
-def _below(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or PurePosixPath(path).is_absolute() or ".." in parts or not path.isprintable() or "\\" in path:
-        raise ValueError(f"{path!r} is no path below the workspace")
-    return path
-
-
-Text = Annotated[str, AfterValidator(_line)]  # one printable line, whatever stands in the file
-Count = Annotated[int, Field(ge=0)]
-Number = Annotated[float, Field(allow_inf_nan=False)] | Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Value = bool | Number | Text | None
-Key = Annotated[str, Field(pattern=r"^[\w+-]{1,128}$")]
-Below = Annotated[str, AfterValidator(_below)]
-
-
-@final
-class Entry(BaseModel):
-    """One stage of a run: its key, and its directory below the workspace."""
-
-    model_config = _AS_STORED
-
-    key: Key
-    path: Below
-
-
-@final
-class MeasuredEntry(BaseModel):
-    """The stage that measured a fold by one metric."""
-
-    model_config = _AS_STORED
-
-    name: Text  # of the metric
-    key: Key
-    path: Below
-
-
-@final
-class Metric(BaseModel):
-    """What a row was measured by beside LPIPS, PSNR and SSIM."""
-
-    model_config = _AS_STORED
-
-    name: Annotated[Text, Field(min_length=1)]
-    title: Annotated[Text, Field(min_length=1)]
-    better: Literal["higher", "lower"]
-    decimals: Annotated[int, Field(ge=0, le=9)] = 4
-    lacking: Text = ""  # why a real face may give nothing to measure by
-    note: Text = ""  # what a reader of the column must know
-    identity: Text = ""  # stands for all that decides its numbers
-
-
-@final
-class FoldEntries(BaseModel):
-    """The stages of one method on one fold; None where a stage does not apply to the method."""
-
-    model_config = _AS_STORED
-
-    fold: Count
-    translation: Entry | None = None
-    quality: Entry | None = None
-    fer: Entry | None = None
-    fer_repeats: tuple[Entry, ...] = ()  # further trainings of the same recogniser; none in records of earlier versions
-    metrics: tuple[MeasuredEntry, ...] = ()  # by `Row.metrics`, as far as they are measured
-    needs: tuple[Entry, ...] = ()  # all stages that these need, networks too; none in records of earlier versions
-
-    def trainings(self) -> tuple[Entry, ...]:
-        """All trainings of the recogniser, in the order of their seeds."""
-        return () if self.fer is None else (self.fer, *self.fer_repeats)
-
-
-@final
-class Varied(BaseModel):
-    """Which place in which study a row has: one method with many values of one of its fields."""
-
-    model_config = _AS_STORED
-
-    name: Text  # of the study
-    method: Text
-    field: Text
-    value: Value
-    default: Value  # what the method itself has there
-    held: tuple[Text, ...] = ()  # what the study sets besides, in words
-    rest: Text  # stands for all that is not varied: rows of one curve have it in common
-
-
-def _told_apart_by_name(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-    names = [*SCORES, *RECOGNITION, *(metric.name for metric in metrics)]
-    if len(names) > len(set(names)):
-        raise ValueError("a metric has the name of another column")
-    return metrics
-
-
-@final
-class Row(BaseModel):
-    """One method of a run, or one reference row."""
-
-    model_config = _AS_STORED
-
-    name: Text
-    title: Text
-    group: Group
-    heterogeneous: bool = False
-    tables: tuple[TableName, ...]
-    stamps: tuple[Text, ...] = ()  # what a reader of the numbers must know about how they were made
-    study: Varied | None = None  # None for rows of none, and in records of earlier versions
-    metrics: Annotated[tuple[Metric, ...], AfterValidator(_told_apart_by_name)] = ()  # none in earlier versions
-    folds: tuple[FoldEntries, ...]
-
-
-@final
-class Protocol(BaseModel):
-    """Everything that two results must share to be compared."""
-
-    model_config = _AS_STORED
-
-    dataset: Text
-    dataset_title: Text
-    extra: Text | None = None
-    extra_title: Text | None = None
-    preset: Text
-    size: Count
-    folds: Annotated[int, Field(ge=1, le=10_000)]
-    seed: int
-    fer: Text
-    fer_title: Text
-    fer_seeds: Annotated[int, Field(ge=1, le=100)] = 1  # trainings of each recogniser; absent in earlier versions
-    classes: tuple[Text, ...]
-    subjects: Count
-    pairs: Count
-    splits: Text
-    division: Literal["folds", "repeats", "fixed"] = "folds"
-    crop: Text = ""  # how faces were found and cropped; empty in records of earlier versions
-    place: Text = ""  # stands for where the data set lies; empty where nowhere, and in records of earlier versions
-    without_extra: Text = "no extra set"  # why there is none, where there is none; records of earlier versions lack it
-    known_as: Text = ""  # the data set's own name where a report has put more behind it; empty in every file
-
-    def own_name(self) -> str:
-        """The data set's own name, by which the published numbers are found."""
-        return self.known_as or self.dataset
-
-    def averaged(self) -> str:
-        """How many trainings stand behind each number of recognition, as the end of a sentence; "" for one."""
-        return f", recognition averaged over {self.fer_seeds} trainings" if self.fer_seeds > 1 else ""
-
-    def trainings(self) -> str:
-        """How often each recogniser is trained, such as "3 trainings"."""
-        return f"{self.fer_seeds} training{'s' * (self.fer_seeds > 1)}"
-
-    def divided(self) -> str:
-        """How people are divided, such as "5 folds"."""
-        words = {"folds": "fold", "repeats": "random draw", "fixed": "fixed split"}
-        return f"{self.folds} {words[self.division]}{'s' * (self.folds > 1)}"
-
-    def summary(self) -> str:
-        """The protocol in one line."""
-        extra = self.extra_title or self.extra or "none"
-        crop = f", crop {self.crop}" if self.crop else ""
-        return (
-            f"preset {self.preset}, {self.size} px{crop}, {self.divided()}, seed {self.seed}, "
-            f"extra set {extra}, FER {self.fer_title}{self.averaged()}"
-        )
-
-
-@final
-class Record(BaseModel):
-    """One run of one protocol."""
-
-    model_config = _AS_STORED
-
-    version: Literal[1]
-    created: Annotated[datetime, AfterValidator(_aware)]
-    command: Text
-    nferbench: Text
-    protocol: Protocol
-    faces: Entry
-    extra_faces: Entry | None = None  # None also in records of earlier versions
-    rows: tuple[Row, ...]
-
-    def metrics(self) -> tuple[Metric, ...]:
-        """What any row was measured by; of two of one name that of the first row, which is of the newest run."""
-        named: dict[str, Metric] = {}
-        for row in self.rows:
-            for metric in row.metrics:
-                named.setdefault(metric.name, metric)
-        return tuple(named.values())
 
 
 @final
@@ -397,90 +192,10 @@ def _with_mark(stored: Stored, mark: str) -> Stored:
     short = re.sub(r"[^\w.+]+", "-", mark.casefold()).strip("-")
     told = {
         "dataset": f"{protocol.dataset}-{short}",
-        "dataset_title": f"{protocol.dataset_title} ({_line(mark)})",
+        "dataset_title": f"{protocol.dataset_title} ({as_line(mark)})",
         "known_as": protocol.dataset,
     }
     return Stored(stored.record.model_copy(update={"protocol": protocol.model_copy(update=told)}), stored.file)
-
-
-def folder_of(workspace: Path, entry: Entry) -> Path:
-    """Where a stage lies: its key alone names the directory, the readable part may have come from another run."""
-    stored = workspace / entry.path
-    if stored.name.endswith(f"-{entry.key[:12]}") and stored.is_dir():
-        return stored  # without a look at all others
-    return next(stored.parent.glob(f"*-{entry.key[:12]}"), stored)
-
-
-def missing_reason(workspace: Path, entry: Entry, *files: str) -> str | None:
-    """Why a stage has no result, in one line without a full stop; None where it is complete.
-
-    Args:
-        workspace: where it lies.
-        entry: the stage.
-        files: those of its files that will be read; each must be what was written.
-    """
-    stored = folder_of(workspace, entry) / "stage.json"
-    if stored.exists() or stored.parent.is_file():
-        name = stored.parent.name
-        try:
-            info = read_json(stored)
-            for file in files:
-                if file in info.get("left_out", ()):
-                    return f"bundles have no faces in them ({file} is left out)"
-            written = {file: str(info["files"][file]["sha256"]) for file in files}
-            mine = info["key"] == entry.key
-        except (OSError, ValueError, KeyError, TypeError):
-            return f"{name} is damaged; run the same 'nferbench run' again"
-        if not mine:
-            return f"{name} holds the results of another stage; run 'nferbench run' again"
-        changed = [file for file in files if _sha256(stored.parent / file) != written[file]]
-        if changed:
-            return (
-                f"{name}/{changed[0]} is not what was written; try 'nferbench verify --set-aside', then 'nferbench run'"
-            )
-        return None
-    path = workspace / "failures" / f"{entry.key}.json"
-    if not path.is_file():
-        return "not run yet"
-    try:
-        failure = read_json(path)
-        parts = [str(failure["status"]), str(failure.get("reason") or "")]
-        stage = str(failure.get("stage") or "")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return f"failed; failures/{path.name} is damaged"
-    parts = [_line(part).rstrip(".") for part in parts]
-    reason = ": ".join(part for part in parts if part)
-    if parts[0] == "waiting" and parts[1]:
-        return parts[1]  # already names the stage that failed and how
-    return f"{reason} ({_line(stage)})" if stage else reason
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        state = path.stat()
-        return _hashed(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-    except OSError:
-        return None
-
-
-@cache
-def _hashed(path: Path, state: tuple[int, ...]) -> str:
-    """The checksum of a file; what changes when the file does is part of the question."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        ValueError: it is none, or one of a nesting that no run writes.
-        OSError: it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError("nested too deep") from None
 
 
 def _read(path: Path) -> tuple[Record, list[str]]:

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from nferbench.contract.printable import from_cell, one_line
-from nferbench_reports.records import SCORES, Entry, FoldEntries, Metric, Row, folder_of, missing_reason, read_json
+from nferbench_reports.record import SCORES, Entry, FoldEntries, Metric, Row
+from nferbench_reports.stage_files import folder_of, missing_reason, read_json
 
 IDENTITY = ("id", "subject", "expression")
 PREDICTED = "predicted"

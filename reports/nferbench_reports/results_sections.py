@@ -16,7 +16,7 @@ from nferbench_reports.naming import table_stem
 from nferbench_reports.pushes import Panel, pushes_frame
 from nferbench_reports.section import Section, Sheet, Shown
 from nferbench_reports.studies import Studies, studies_frame
-from nferbench_reports.tables import Column, Footnotes, Table, TableRow, blocks
+from nferbench_reports.table import Column, Footnotes, Table, TableRow, blocks
 
 
 def tables_section(tables: Sequence[Table]) -> Section | None:

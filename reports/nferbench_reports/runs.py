@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import final
 
+from nferbench_reports.columns import Convention
 from nferbench_reports.paper import DATASETS
-from nferbench_reports.records import Record, Stored, read_records
+from nferbench_reports.record import Record
+from nferbench_reports.records import Stored, read_records
 from nferbench_reports.results import Missing, Outcome, Results, load_results
-from nferbench_reports.tables import Convention
 
 
 @final

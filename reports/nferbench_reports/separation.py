@@ -9,7 +9,7 @@ import numpy as np
 
 from nferbench_reports.paired import smallest_p
 from nferbench_reports.significance import Comparison
-from nferbench_reports.tables import Cell, Table
+from nferbench_reports.table import Cell, Table
 
 ALPHA = 0.05  # of p against the best, Holm-corrected over the methods of a data set and metric
 

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from nferbench_reports.bootstrap import INTERVAL
+from nferbench_reports.columns import Convention
 from nferbench_reports.markdown import DASH, escape, grid
 from nferbench_reports.paired import NAN, Difference, holm, summarise
-from nferbench_reports.records import Record
+from nferbench_reports.record import Record
 from nferbench_reports.results import PREDICTED, Missing, Outcome, Results, trainings
-from nferbench_reports.tables import Convention
 
 COLUMNS = (
     *("dataset", "method", "metric", "subjects", "difference", "low", "high", "p", "p_holm"),

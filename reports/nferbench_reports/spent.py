@@ -8,8 +8,9 @@ from typing import Annotated, Any, final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from nferbench_reports.records import Count, Entry, Key, Text, folder_of, missing_reason, read_json
+from nferbench_reports.record import Count, Entry, Key, Text
 from nferbench_reports.results import Missing
+from nferbench_reports.stage_files import folder_of, missing_reason, read_json
 
 _AS_STORED = ConfigDict(frozen=True, extra="ignore")
 

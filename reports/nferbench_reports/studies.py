@@ -12,10 +12,12 @@ import pandas as pd
 
 from nferbench.contract.printable import Plain, plain
 from nferbench_reports import bootstrap
-from nferbench_reports.records import Record, Varied
+from nferbench_reports.cells import cells
+from nferbench_reports.columns import Convention, comparison_columns
+from nferbench_reports.record import Record, Varied
 from nferbench_reports.results import Results
 from nferbench_reports.significance import per_image
-from nferbench_reports.tables import Cell, Column, Convention, cells, comparison_columns
+from nferbench_reports.table import Cell, Column
 
 COLUMNS = (
     *("dataset", "study", "method", "field", "value", "metric", "convention"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nferbench_reports.records import Protocol
+    from nferbench_reports.record import Protocol
 
 
 def place(protocol: Protocol) -> str:

@@ -20,7 +20,7 @@ from nferbench_reports.drawn import Drawn
 from nferbench_reports.layout import Entry, Layout, Line, Unit
 from nferbench_reports.markdown import DASH, legend
 from nferbench_reports.runs import Asked
-from nferbench_reports.tables import Table
+from nferbench_reports.table import Table
 
 # A rule below the head and between blocks. "ascii" keeps rich from drawing another box, with other widths, on a
 # terminal of few characters.

@@ -11,10 +11,10 @@ import pandas as pd
 
 from nferbench.contract.printable import one_line
 from nferbench_reports.networks import Network, networks_of
-from nferbench_reports.records import folder_of, missing_reason
 from nferbench_reports.results import Missing, Outcome
 from nferbench_reports.runs import Run
 from nferbench_reports.spent import Done
+from nferbench_reports.stage_files import folder_of, missing_reason
 
 FILE = "losses.csv"
 UPDATE, RATE = "update", "lr"  # its columns that are no terms of a loss

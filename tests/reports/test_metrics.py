@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 
 from nferbench_reports import latex, markdown, significance
-from nferbench_reports.records import Record, read_records
+from nferbench_reports.record import Record
+from nferbench_reports.records import read_records
 from nferbench_reports.report import write_report
 from nferbench_reports.results import Results, load_results
-from nferbench_reports.tables import Cell, Table, ablation, comparison, long_frame
+from nferbench_reports.table import Cell, Table
+from nferbench_reports.tables import ablation, comparison, long_frame
 
 GAP = {"name": "gap", "title": "Gap_1", "better": "lower", "decimals": 3, "identity": "g1"}
 LIT = {"name": "lit", "title": "Lit", "better": "higher", "decimals": 1, "lacking": "it is dark", "identity": "l1"}

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from nferbench.contract.errors import DataError, UsageError
-from nferbench_reports.records import Entry, folder_of, missing_reason, read_records
+from nferbench_reports.record import Entry
+from nferbench_reports.records import read_records
+from nferbench_reports.stage_files import folder_of, missing_reason
 
 
 def test_a_missing_workspace_names_the_command_that_makes_one(tmp_path: Path) -> None:

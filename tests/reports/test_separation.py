@@ -12,7 +12,8 @@ from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
 from nferbench_reports.separation import marked
 from nferbench_reports.significance import compare
-from nferbench_reports.tables import Table, comparison
+from nferbench_reports.table import Table
+from nferbench_reports.tables import comparison
 
 TWELVE = "abcdefghijkl"
 

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from nferbench_reports import write_report
+from nferbench_reports.columns import Convention
 from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
 from nferbench_reports.studies import COLUMNS, Studies, caption, read_studies, told
-from nferbench_reports.tables import Convention
 
 
 def place(value: object, **more: Any) -> dict[str, Any]:

@@ -7,19 +7,11 @@ from typing import Any
 
 import pytest
 
+from nferbench_reports.columns import Convention
 from nferbench_reports.records import read_records
 from nferbench_reports.results import load_results
-from nferbench_reports.tables import (
-    LONG_COLUMNS,
-    Cell,
-    Convention,
-    Table,
-    ablation,
-    blocks,
-    comparison,
-    joined_comparison,
-    long_frame,
-)
+from nferbench_reports.table import Cell, Table, blocks
+from nferbench_reports.tables import LONG_COLUMNS, ablation, comparison, joined_comparison, long_frame
 
 # Fold 0: 3 of 4 right; fold 1: 1 of 2. Pooled: anger 2 of 3, fear 1 of 2, happiness 1 of 1.
 FOLDS = (("aabb", "aa ff hh af"), ("cc", "aa fh"))
