@@ -84,6 +84,8 @@ def read_sidecar(manifest: Path) -> Sidecar:
 def _load(path: Path) -> dict[Any, Any]:
     import yaml
 
+    from nferbench.contract.yaml_text import loaded
+
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
         if path.stat().st_size > LARGEST:
@@ -93,7 +95,7 @@ def _load(path: Path) -> dict[Any, Any]:
         text = path.read_text(encoding="utf-8-sig")
         if kind == "YAML":
             _check_events(path, text)
-        values = json.loads(text) if kind == "JSON" else yaml.safe_load(text)
+        values = json.loads(text) if kind == "JSON" else loaded(text)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except RecursionError:

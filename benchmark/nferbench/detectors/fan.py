@@ -6,11 +6,13 @@ its weights when it is first used; here it is not called before they lie where t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from nferbench.contract.detector import Detection, FaceDetector
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# The digits in their names are the first of their SHA-256.
 BOXES = "s3fd-619a316812.pth"
 LANDMARKS = ("2DFAN4-11f355bf06.pth.tar", "2DFAN4-cd938726ad.zip")  # of package 1.5, and of 1.3 and 1.4
 
@@ -43,8 +46,15 @@ class Fan(FaceDetector):
         if find_spec("face_alignment") is None:
             raise UsageError("detector 'fan' needs the package face-alignment; pip install face-alignment")
         folder = hub_directory()
-        missing = [] if (folder / BOXES).is_file() else [BOXES]
-        if not any((folder / file).is_file() for file in LANDMARKS):
+        there = [file for file in (BOXES, *LANDMARKS) if (folder / file).is_file()]
+        for file in there:
+            if not _is_named_one(folder / file):
+                raise UsageError(
+                    f"detector 'fan': {file} in {folder} is not what its name says (another SHA-256); remove it, and "
+                    "have it fetched anew"
+                )
+        missing = [] if BOXES in there else [BOXES]
+        if not any(file in there for file in LANDMARKS):
             missing.append(LANDMARKS[0])
         if missing:
             raise UsageError(
@@ -65,6 +75,16 @@ class Fan(FaceDetector):
             Detection((float(b[0]), float(b[1]), float(b[2]), float(b[3])), np.asarray(points, np.float32))
             for points, b in zip(landmarks or (), boxes if landmarks else (), strict=True)
         )
+
+
+def _is_named_one(path: Path) -> bool:
+    """Whether a file has the SHA-256 whose first digits are in its name."""
+    digits = path.name.partition("-")[2].partition(".")[0]
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest().startswith(digits)
+    except OSError:
+        return False
 
 
 _ONE_AT_A_TIME = threading.Lock()  # the package does not say that threads may share its networks

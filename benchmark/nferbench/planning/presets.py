@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from nferbench.contract.errors import UsageError
+from nferbench.contract.printable import one_line
+from nferbench.contract.yaml_text import loaded
 from nferbench.planning.studies import STUDIES, row_name, study_name
 
 # What a preset may set by itself, with what holds where none says anything; a value must be of the same type.
@@ -132,12 +134,13 @@ def _path_of(name: str, folder: Path) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     """The content of one file, without sections of the author's own."""
     try:
-        content = yaml.safe_load(path.read_text("utf-8")) or {}
+        content = loaded(path.read_text("utf-8")) or {}
     except OSError as error:
         raise UsageError(f"preset {path} cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
-        raise UsageError(f"preset {path} is not YAML{f' (line {where.line + 1})' if where else ''}") from None
+        why = f"line {where.line + 1}" if where else one_line(str(error))
+        raise UsageError(f"preset {path} is not YAML ({why})") from None
     if not isinstance(content, dict):
         raise UsageError(f"preset {path} must be a mapping, not a {type(content).__name__}")
     shapes = {

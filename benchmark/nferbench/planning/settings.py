@@ -18,6 +18,7 @@ from nferbench.contract.fer import FERModel
 from nferbench.contract.metric import ImageMetric
 from nferbench.contract.translator import Translator
 from nferbench.contract.values import flatten, replaced
+from nferbench.contract.yaml_text import loaded
 from nferbench.datasets.detected import Detected
 from nferbench.datasets.levels import Range, parsed
 from nferbench.planning.alike import followers, in_run, likes, origins
@@ -300,7 +301,7 @@ def _changes(changes: Sequence[str], problems: list[str]) -> dict[str, Any]:
             problems.append(f"--set {change}: write path=value, for example --set size=64")
             continue
         try:
-            value = yaml.safe_load(text)
+            value = loaded(text)
         except yaml.YAMLError:
             problems.append(f"--set {change}: the value is not YAML")
             continue

@@ -64,6 +64,8 @@ def test_it_names_maps_and_counts(tmp_path: Path, ending: str, text: str, mark: 
         ("name: 3", "name is 3; it must be text"),
         ("- a\n- b", "holds list"),
         ("a: [", "not YAML"),
+        ("name: 2020-13-45", "not YAML in UTF-8 (month must be in 1..12)"),
+        ("name: !!bool x", "not YAML in UTF-8 ('x')"),
         ("title: &t own\nname: *t", "has anchors"),
         ("a: &a [1]\nb: &b [*a, *a]\nname: [*b, *b]", "has anchors"),
         ("title: " + "[" * 100_000, "nested 21 deep"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -126,9 +127,19 @@ def test_what_is_missing_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tm
     assert "\n" not in str(caught.value)
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    for file in (fan.BOXES, fan.LANDMARKS[0]):
-        (folder / file).write_bytes(b"")
+    content = b"weights"
+    digits = hashlib.sha256(content).hexdigest()[:10]
+    monkeypatch.setattr(fan, "BOXES", f"s3fd-{digits}.pth")
+    monkeypatch.setattr(fan, "LANDMARKS", (f"2DFAN4-{digits}.pth.tar", f"2DFAN4-{digits}.zip"))
+    for file in (fan.BOXES, fan.LANDMARKS[1]):
+        (folder / file).write_bytes(content)
     Fan().ready()
+    (folder / fan.LANDMARKS[1]).write_bytes(b"<html>")
+    with pytest.raises(
+        UsageError, match=rf"2DFAN4-{digits}\.zip in .* is not what its name says .*; remove it"
+    ) as caught:
+        Fan().ready()
+    assert "\n" not in str(caught.value)
     monkeypatch.setattr("nferbench.detectors.dlib68.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="needs dlib and face_recognition_models"):
         Dlib68().ready()

@@ -149,10 +149,19 @@ def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
     assert "unknown preset 'quik'; did you mean 'quick'?" in problems(preset="quik")
 
 
+NO_VALUES = ("2020-13-45", "!!int abc", "!!int ''", "!!bool x", "!!timestamp abc", "- " * 3000 + "x")
+
+
+@pytest.mark.parametrize("text", NO_VALUES)
+def test_a_setting_whose_value_there_is_not_is_one_clear_line(text: str) -> None:
+    assert problems(changes=(f"size={text}",)) == f"--set size={text}: the value is not YAML"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("size: [", "is not YAML"),
+        ("size: [", "is not YAML (line 1)"),
+        *((f"size: {text}", "is not YAML (") for text in NO_VALUES),
         ("- 1\n", "must be a mapping"),
         ("sizes: 3\n", "unknown section 'sizes'; did you mean 'size'?"),
         ("methods: 3\n", "'methods' must be a dict"),
