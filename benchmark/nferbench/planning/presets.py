@@ -168,6 +168,13 @@ def _located(value: Any, folder: Path) -> Any:
         return value
     located = {word: _located(item, folder) for word, item in value.items()}
     for word, item in located.items():
-        if str(word).rpartition(".")[2] == "init" and isinstance(item, str) and item and (folder / item).exists():
+        if str(word).rpartition(".")[2] == "init" and isinstance(item, str) and item and _is_there(folder / item):
             located[word] = str((folder / item).resolve())
     return located
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no file can have that name, or its folder is not ours to look into
+        return False

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
+from nferbench.contract.errors import UsageError
 from nferbench.contract.fer import FERLearner, FERModel
 from nferbench.contract.hookspecs import hookimpl
+from nferbench.contract.printable import one_line
 from nferbench.recognisers import recipe
 
 if TYPE_CHECKING:
@@ -36,6 +38,11 @@ class ResNet18(recipe.Recipe):
         from nferbench.recognisers import networks
 
         state, source = None, ""
+        if self.file and self.weights != "file":
+            raise UsageError(
+                f"resnet18: file is '{one_line(self.file)}' and weights is {self.weights or 'null'}; set weights to "
+                "file, or leave file empty"
+            )
         if self.weights is not None:
             state, source = networks.read_state(self.weights, self.file, self.file_sha256)
         return networks.resnet18(classes, self.stem, state, source)

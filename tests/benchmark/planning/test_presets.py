@@ -162,3 +162,10 @@ def test_every_setting_has_a_default() -> None:
     found = resolve(Request(preset="paper", methods=("none",)), PLUGINS)
     for name in SETTINGS:
         assert hasattr(found, name)
+
+
+def test_weights_lead_from_the_folder_of_the_preset_and_a_name_that_no_file_can_have_stays(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").touch()
+    for init, located in (("w.safetensors", str(tmp_path / "w.safetensors")), ("x" * 300, "x" * 300)):
+        mine = written(tmp_path, "mine.yaml", f"methods: {{pix2pix: {{generator: {{init: {init}}}}}}}\n")
+        assert read_preset(mine).content["methods"]["pix2pix"]["generator"]["init"] == located

@@ -36,19 +36,19 @@ def given(content: bytes, path: Path) -> dict[str, str]:
     return {"weights": "file", "file": str(path), "file_sha256": hashlib.sha256(content).hexdigest()}
 
 
-@pytest.mark.parametrize("name", ["mine.pth", "mine.safetensors"])
-@pytest.mark.parametrize("made", [zipped, legacy, save])
+@pytest.mark.parametrize(
+    ("name", "made", "before"),
+    [("mine.pth", save, "module."), ("mine.safetensors", zipped, "module."), ("mine.safetensors", legacy, "")],
+)
 def test_resnet18_starts_from_a_local_file_but_for_its_last_layer_whatever_it_is_called(
-    tmp_path: Path, name: str, made: Callable[[Mapping[str, Tensor]], bytes]
+    tmp_path: Path, name: str, made: Callable[[Mapping[str, Tensor]], bytes], before: str
 ) -> None:
-    torch.manual_seed(1)
     state = ResNet18().build(32, 7).state_dict()
-    parallel = {f"module.{key}": value for key, value in state.items()}
-    for content in (made(state), made(parallel)):
-        model = ResNet18(**given(content, tmp_path / name))  # type: ignore[arg-type]
-        started = model.build(32, CLASSES).state_dict()
-        assert all(torch.equal(started[key], state[key]) for key in state if not key.startswith("fc."))
-        assert started["fc.weight"].shape == (CLASSES, 512)
+    content = made({f"{before}{key}": value for key, value in state.items()})
+    model = ResNet18(**given(content, tmp_path / name))  # type: ignore[arg-type]
+    started = model.build(32, CLASSES).state_dict()
+    assert all(torch.equal(started[key], state[key]) for key in state if not key.startswith("fc."))
+    assert started["fc.weight"].shape == (CLASSES, 512)
 
 
 def small(classes: int) -> nn.Sequential:
@@ -118,3 +118,11 @@ def test_weights_that_cannot_be_used_are_one_line_for_the_user(tmp_path: Path, m
     monkeypatch.delenv("TORCH_HOME", raising=False)
     monkeypatch.delenv("NFERBENCH_WEIGHTS", raising=False)
     fails("imagenet", "get them with: nferbench weights get resnet18")
+
+
+@pytest.mark.parametrize("weights", [None, "imagenet"])
+def test_a_file_that_would_not_be_used_is_refused(weights: str | None) -> None:
+    with pytest.raises(
+        UsageError, match=rf"file is 'mine\.pth' and weights is {weights or 'null'}; set weights to file"
+    ):
+        ResNet18(weights=weights, file="mine.pth").build(32, CLASSES)  # type: ignore[arg-type]
