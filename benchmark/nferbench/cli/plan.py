@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,9 +16,7 @@ from nferbench.cli.requests import default_jobs, planned
 from nferbench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from nferbench.engine.worker import Setup
     from nferbench.planning.cards import Card
-    from nferbench.planning.plan import Work
     from nferbench.workspace.store import Store
 
 
@@ -26,13 +25,13 @@ def plan(
     chosen: RunOptions,
     splits: Annotated[bool, typer.Option("--splits", help="List the subjects of every fold instead.")] = False,
     on: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="CARD",
             help="What all of it takes on a graphics card instead, computed without one: rtx-3090, rtx-4090, a100-40, "
             "a100-80, h100, h200, or GB:TFLOPS (memory, dense bf16 peak).",
         ),
-    ] = "",
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --on: print JSON.")] = False,
 ) -> None:
     """List every stage with its state and the reason it would run, and what the rest will cost."""
@@ -41,22 +40,22 @@ def plan(
     from nferbench.planning.costs import estimate
     from nferbench.workspace.store import read_workspace
 
-    if as_json and not on:
-        raise UsageError("--json: no card is named; allowed with --on CARD")
-    if on and chosen.precision == "float32":
-        raise UsageError("--precision float32: cards are known by their speed in bf16; allowed with --on: bf16")
-    wanted = card(on) if on else None
     store = read_workspace(chosen.workspace)
-    with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        work, states, setup = planned(chosen, store)
-        for note in work.notes:
-            say(f"note: {note}")
+    if on is not None:
+        if splits:
+            raise UsageError("--splits: lists subjects and no costs; allowed without --on")
+        if chosen.precision == "float32":
+            raise UsageError("--precision float32: cards are known by their speed in bf16; allowed with --on: bf16")
+        _tell_on_card(card(on), chosen, store, as_json)
+        return
+    if as_json:
+        raise UsageError("--json: no card is named; allowed with --on CARD")
+    work, states, setup = planned(chosen, store)
+    for note in work.notes:
+        say(f"note: {note}")
     if splits:
         for line in split_lines(work):
             say(line)
-        return
-    if wanted is not None:
-        _tell_on_card(wanted, work, setup, store, as_json)
         return
     for line in plan_lines(states):
         say(line)
@@ -81,16 +80,19 @@ def plan(
     )
 
 
-def _tell_on_card(card: Card, work: Work, setup: Setup, store: Store, as_json: bool) -> None:
+def _tell_on_card(card: Card, chosen: RunOptions, store: Store, as_json: bool) -> None:
     from nferbench.cli import on_card
     from nferbench.engine.preflight import measured, rehearsed
     from nferbench.planning import demands
 
-    items, known = demands.items(work), measured(store)
-    if not as_json:
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        work, _, setup = planned(replace(chosen, device="cpu"), store)  # whatever this machine has
+        for note in work.notes:
+            say(f"note: {note}")
+        items, known = demands.items(work), measured(store)
         say(f"computing what {len(items)} networks, translations and recognisers ask of one {card.name} …")
-    answers = rehearsed(items, card, setup)
-    rows = [(item, each, demands.measured(item, card, known)) for item, each in zip(items, answers, strict=True)]
+        answers = rehearsed(items, card, setup)
+        rows = [(item, each, demands.measured(item, card, known)) for item, each in zip(items, answers, strict=True)]
     if as_json:
         typer.echo(on_card.as_json(card, rows))
         return

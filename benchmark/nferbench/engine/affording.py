@@ -17,7 +17,7 @@ def room_on(device: torch.device, sharing: int) -> int:
     """Bytes of a GPU that one of `sharing` workers may plan with now, what this process keeps for later included."""
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info(device)
-    return budget(total, free, sharing)
+    return budget(total, free, sharing, torch.cuda.memory_allocated(device))
 
 
 def afforded(training: Training, batch: int, room: float, piece: int | None = None) -> tuple[Means, Rehearsed]:
@@ -44,13 +44,13 @@ def afforded(training: Training, batch: int, room: float, piece: int | None = No
 
 
 @lru_cache(maxsize=64)
-def means_within(recipe: NetworkRecipe, spec: FaceSpec, room: int) -> Means:
-    """The means that a training starts with where `room` bytes are free.
+def means_within(recipe: NetworkRecipe, spec: FaceSpec, room: int, piece: int | None = None) -> Means:
+    """The means that a training starts with where `room` bytes are free, by `afforded`.
 
-    What cannot be rehearsed, such as a plugin that reads a number in its update, starts with its whole batch; should
-    memory run out, it is halved.
+    What cannot be rehearsed, such as a plugin that reads a number in its update, starts with `piece`, or its whole
+    batch; should memory run out, it is halved.
     """
     try:
-        return afforded(Training(recipe, spec), recipe.batch_size, room)[0]
+        return afforded(Training(recipe, spec), recipe.batch_size, room, piece)[0]
     except Exception:  # whatever a plugin raises on tensors without values; its training will tell
-        return Means(recipe.batch_size)
+        return Means(min(piece or recipe.batch_size, recipe.batch_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -75,4 +76,7 @@ def _translation(stage: Translate, room: float, batch: int) -> Demand:
 
 def _lacks(missing: float, help: str) -> str:
     """What is missing, in words; nothing where nothing is."""
-    return "" if missing <= 0 else f"{missing / 1e9:.1f} GB too little; {help}, or a card with more memory, would help"
+    if missing <= 0:
+        return ""
+    tenths = math.ceil(missing / 1e8)
+    return f"{tenths / 10:.1f} GB too little; {help}, or a card with more memory, would help"

@@ -99,11 +99,12 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
 
 def _means(stage: TrainNetwork, context: Context) -> Means:
     """The memory that an update is given at first; the faces are on the device already."""
-    batch = stage.recipe.batch_size
-    if context.how.piece is not None or context.device.type != "cuda":
-        return Means(min(context.how.piece or batch, batch))
+    batch, piece = stage.recipe.batch_size, context.how.piece
+    if context.device.type != "cuda":
+        return Means(min(piece or batch, batch))
     grain = 1 << 28  # so that free memory that varies a little is looked at once
-    return means_within(stage.recipe, stage.faces.spec(), room_on(context.device, context.sharing) // grain * grain)
+    room = room_on(context.device, context.sharing) // grain * grain
+    return means_within(stage.recipe, stage.faces.spec(), room, piece)
 
 
 def _named(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:

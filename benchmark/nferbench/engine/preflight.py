@@ -6,13 +6,15 @@ What loads torch is done in a process of its own, so that the command line never
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from nferbench.contract.errors import NferbenchError, UsageError
+from nferbench.contract.printable import one_line
 from nferbench.engine.worker import Setup, die_with_parent
 from nferbench.planning.cards import Card
 from nferbench.planning.costs import Preflight
@@ -99,7 +101,7 @@ def _process(target: Callable[..., None], *args: object) -> Iterator[Connection]
     theirs.close()
     try:
         yield mine
-    except (EOFError, BrokenPipeError):
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         process.join()
         raise NferbenchError(
             f"the networks could not be built: the process that tried ended with exit code {process.exitcode} "
@@ -114,10 +116,16 @@ def _begin(setup: Setup) -> None:
     """What such a process does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asked, which ends this one
     die_with_parent()
+    with suppress(OSError):  # where there is no stderr
+        os.dup2(2, 1)  # what a plugin prints is no part of the answer
     from nferbench.planning.plugins import import_file
 
     for file in setup.plugin_files:
         import_file(file)
+
+
+def _shown(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: bool) -> None:
@@ -135,7 +143,7 @@ def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: 
     except (BrokenPipeError, ConnectionResetError):  # whoever asked is gone
         return
     except Exception as error:  # reported as one line by the process that asked
-        connection.send(f"the networks could not be built: {type(error).__name__}: {error}")
+        connection.send(f"the networks could not be built: {_shown(error)}")
 
 
 def _rehearse(connection: Connection, setup: Setup, card: Card) -> None:
@@ -150,4 +158,4 @@ def _rehearse(connection: Connection, setup: Setup, card: Card) -> None:
     except (BrokenPipeError, ConnectionResetError, EOFError):  # whoever asked is gone
         return
     except Exception as error:  # reported as one line by the process that asked
-        connection.send(NferbenchError(f"the networks could not be rehearsed: {type(error).__name__}: {error}"))
+        connection.send(NferbenchError(f"the networks could not be rehearsed: {_shown(error)}"))

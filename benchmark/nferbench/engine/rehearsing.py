@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from nferbench.contract.fer import FERModel, LabelledBatch
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import Batch, FaceSpec, NetworkRecipe, Translator
 from nferbench.engine.means import Means, given
 from nferbench.engine.placing import placed
-from nferbench.engine.skeletons import each_tensor, skeleton
+from nferbench.engine.skeletons import each_tensor, repeated, skeleton
 from nferbench.engine.tracing import META, Ledger, following
 
 SAMPLES = 1000  # of a training set; how many there are changes no update
@@ -134,37 +136,52 @@ class _Calls:
     """What the calls of a translator's networks take, each from its beginning to the next one's.
 
     So the gradient that a method takes of an answer counts with the call that gave it. Calls are alike that ask the
-    same network about as much, both with or both without a gradient.
+    same network about as much, in the same words, both with or both without a gradient.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._before = (0, 0)  # operations up to the first call
-        self._counts: dict[Any, int] = {}
-        self._costs: dict[Any, tuple[int, int]] = {}
+        self._counts: Counter[Any] = Counter()
+        self._answers: dict[Any, tuple[int, int]] = {}  # operations of the network itself
+        self._rests: dict[Any, tuple[int, int]] = {}  # of what followed until the next call
+        self._total = (0, 0)
         self._open: Any = None  # the kind of the last call
 
     def begins(self, kind: Any) -> bool:
-        """Close the call before and open one; whether it is one of the first two of its kind."""
+        """Close the call before and open one; whether it is one of the first two of its kind, which compute."""
         self._close()
         self._open = kind
-        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._counts[kind] += 1
         return self._counts[kind] <= 2
+
+    def answered(self) -> None:
+        """The network has given its answer, or given it again."""
+        took = self._taken()
+        if self._counts[self._open] <= 2:
+            self._answers[self._open] = took
+        self._add(self._answers[self._open])
 
     def operations(self) -> tuple[int, int]:
         """All operations: in bfloat16, and others."""
         self._close()
-        costs = [(self._counts[kind], cost) for kind, cost in self._costs.items()]
-        wide, narrow = (self._before[i] + sum(count * cost[i] for count, cost in costs) for i in (0, 1))
-        return wide, narrow
+        self._open = None
+        return self._total
 
     def _close(self) -> None:
+        took = self._taken()
+        if self._open is not None and self._counts[self._open] <= 2:
+            self._rests[self._open] = took
+        # No gradient goes through an answer that was given again; what else follows it is really computed.
+        usual = self._rests.get(self._open, (0, 0))
+        self._add((max(took[0], usual[0]), max(took[1], usual[1])))
+
+    def _taken(self) -> tuple[int, int]:
         took = (self._ledger.bf16, self._ledger.float32)
         self._ledger.bf16 = self._ledger.float32 = 0
-        if self._open is None:
-            self._before = took
-        elif self._counts[self._open] <= 2:
-            self._costs[self._open] = took
+        return took
+
+    def _add(self, took: tuple[int, int]) -> None:
+        self._total = (self._total[0] + took[0], self._total[1] + took[1])
 
 
 @final
@@ -184,10 +201,18 @@ class _Echo(nn.Module):
             return getattr(super().__getattr__("network"), name)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        source = args[0]
-        kind = (id(self), tuple(source.shape), source.requires_grad)
+        kind = (id(self), *kwargs, *map(_look, tree_leaves((args, kwargs))))
         if self._calls.begins(kind):
             answer = self.network(*args, **kwargs)
             self._answers[kind] = each_tensor(answer, Tensor.detach)
-            return answer
-        return each_tensor(self._answers[kind], lambda x: x + 0 * source.sum() if source.requires_grad else x)
+        else:
+            answer = repeated(self._answers[kind], (args, kwargs))
+        self._calls.answered()
+        return answer
+
+
+def _look(asked: object) -> object:
+    """What of an argument may change what a call costs; numbers, such as that of a step, do not."""
+    if isinstance(asked, Tensor):
+        return tuple(asked.shape), asked.dtype, asked.requires_grad
+    return asked if isinstance(asked, str | bool) else type(asked)

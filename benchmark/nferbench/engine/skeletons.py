@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nferbench.contract.errors import NferbenchError
 from nferbench.contract.translator import FaceSpec, NetworkRecipe
@@ -33,6 +34,10 @@ def parameters(recipe: NetworkRecipe, spec: FaceSpec) -> dict[str, int]:
 
 def each_tensor(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """What a network answered, one tensor or several, with each tensor changed."""
-    if isinstance(answer, tuple):
-        return tuple(each_tensor(part, change) for part in answer)
-    return change(answer) if isinstance(answer, Tensor) else answer
+    return tree_map_only(Tensor, change, answer)
+
+
+def repeated(answer: Any, asked: Any) -> Any:
+    """An answer given again, with a gradient of zero of whatever was asked with one."""
+    slopes = [each.sum() for each in tree_leaves(asked) if isinstance(each, Tensor) and each.requires_grad]
+    return each_tensor(answer, lambda each: each + 0 * sum(slopes)) if slopes else answer

@@ -29,7 +29,7 @@ from nferbench.engine.lost import lost_device
 from nferbench.engine.means import Means, given
 from nferbench.engine.placing import device_name, placed
 from nferbench.engine.scoring import pixel_scores
-from nferbench.engine.skeletons import each_tensor, skeleton
+from nferbench.engine.skeletons import each_tensor, repeated, skeleton
 from nferbench.engine.taking import face_of
 from nferbench.engine.translating import build
 from nferbench.engine.worker import Setup
@@ -267,8 +267,7 @@ class Clocked(nn.Module):
             if self.stopped is None:
                 _synchronise(self._device)
                 self.stopped = time.perf_counter()
-            source = args[0]
-            return each_tensor(self._answer, lambda x: x + 0 * source.sum() if source.requires_grad else x)
+            return repeated(self._answer, (args, kwargs))
         self.real += 1
         answer = self.network(*args, **kwargs)
         self._answer = each_tensor(answer, Tensor.detach)

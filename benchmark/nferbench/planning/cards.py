@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -12,6 +11,8 @@ from nferbench.contract.printable import one_line
 SHARE = 0.4  # of a card's peak that hours are computed at
 LEAST_LEFT = 1.5e9  # bytes for CUDA's context, workspaces of kernels and fragments
 SHARE_LEFT = 1 / 12  # of the memory, for the same where it is more
+MOST = 1e6  # gigabytes, and TFLOP/s; more is a slip
+SLOWEST = 1e-3  # TFLOP/s
 
 
 @final
@@ -19,7 +20,7 @@ SHARE_LEFT = 1 / 12  # of the memory, for the same where it is more
 class Card:
     """One kind of graphics card."""
 
-    name: str  # as typed on the command line
+    name: str  # as typed on the command line, or GB:TFLOPS
     memory: float  # bytes
     bf16: float  # operations a second at most, dense matrices of bfloat16 added up in float32
     devices: tuple[str, ...] = ()  # what torch calls it
@@ -52,16 +53,16 @@ def card(text: str) -> Card:
         UsageError: neither.
     """
     for each in KNOWN:
-        if each.name == text.lower():
+        if each.name == text.strip().lower():
             return each
-    memory, _, speed = text.partition(":")
+    before, _, after = text.partition(":")
     try:
-        numbers = float(memory), float(speed)
+        memory, speed = float(before), float(after)
     except ValueError:
-        numbers = (0.0, 0.0)
-    if all(map(math.isfinite, numbers)) and numbers[0] * 1e9 > LEAST_LEFT and numbers[1] > 0:
-        return Card(text, numbers[0] * 1e9, numbers[1] * 1e12)
+        memory = speed = 0.0
+    if LEAST_LEFT / 1e9 < memory <= MOST and SLOWEST <= speed <= MOST:  # false of what is no number
+        return Card(f"{memory:g}:{speed:g}", memory * 1e9, speed * 1e12)
     raise UsageError(
         f"--on {one_line(text)}: no card; allowed: {', '.join(each.name for each in KNOWN)}, or GB:TFLOPS, such as "
-        f"24:165, with more than {LEAST_LEFT / 1e9:g} GB"
+        f"24:165, with more than {LEAST_LEFT / 1e9:g} GB, at least {SLOWEST:g} TFLOPS, and at most {MOST:.0f} of either"
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from nferbench.planning.cards import SHARE, Card
@@ -48,12 +49,28 @@ class Demand:
 
 
 def items(work: Work) -> list[Item]:
-    """The distinct networks, translations by networks and recognisers of a plan, done or not, in its order."""
+    """The distinct networks, translations by networks and recognisers of a plan, done or not, in its order.
+
+    Left out are networks that get no updates, such as given ones. Networks of one name are told apart by the first
+    method that asks for them.
+    """
     groups: dict[str, list[Stage]] = {}
     for stage in work.stages:
         if isinstance(stage, TrainNetwork | Recognise) or (isinstance(stage, Translate) and stage.networks):
             groups.setdefault(cost_key(stage, ""), []).append(stage)
-    return [_item(stages, work) for stages in groups.values()]
+    found = [item for stages in groups.values() if (item := _item(stages, work)).units]
+    names = Counter((item.kind, item.name) for item in found)
+    askers: dict[Stage, str] = {}
+    for stage in work.stages:
+        if isinstance(stage, Translate):
+            for need in stage.networks:
+                askers.setdefault(need, stage.translator.name)
+    return [
+        replace(item, name=f"{item.name} of {askers[item.stage]}")
+        if item.stage in askers and names[item.kind, item.name] > 1
+        else item
+        for item in found
+    ]
 
 
 def measured(item: Item, card: Card, known: Mapping[str, float]) -> float | None:

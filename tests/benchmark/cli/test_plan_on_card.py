@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,11 +56,77 @@ def test_tables_and_a_total_are_told_and_an_unknown_card_is_one_line(tmp_path: P
 
 @pytest.mark.parametrize(
     ("words", "part"),
-    [(("--json",), "--on CARD"), (("--on", "h100", "--precision", "float32"), "known by their speed in bf16")],
+    [
+        (("--json",), "--on CARD"),
+        (("--on", "h100", "--precision", "float32"), "known by their speed in bf16"),
+        (("--on", "h100", "--json", "--splits"), "allowed without --on"),
+        (("--on", ""), "rtx-4090"),
+    ],
 )
 def test_options_that_do_not_go_together_are_refused(words: tuple[str, ...], part: str) -> None:
     result = CliRunner().invoke(app, ["plan", *words])
     assert isinstance(result.exception, UsageError) and part in str(result.exception)
+
+
+LOUD = """
+import multiprocessing
+import os
+from dataclasses import dataclass, field
+
+import toy
+from nferbench import hookimpl
+
+
+def speak():
+    print("print")
+    if multiprocessing.parent_process() is not None:
+        os.write(1, b"written")
+
+
+speak()
+
+
+@dataclass(frozen=True)
+class LoudRecipe(toy.RegressionRecipe):
+    def build(self, faces):
+        speak()
+        return super().build(faces)
+
+    def updates(self, pairs):
+        speak()
+        return super().updates(pairs)
+
+
+@dataclass(frozen=True)
+class Loud(toy.Regression):
+    name: str = field(default="loud", compare=False)
+    network: LoudRecipe = LoudRecipe()
+
+
+@hookimpl
+def nferbench_translators():
+    return [Loud()]
+"""
+
+
+def test_json_is_all_that_is_printed_whatever_plugins_say_and_whatever_this_machine_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TOY.parent), prepend=os.pathsep)
+    (tmp_path / "loud.py").write_text(LOUD, "utf-8")
+    (tmp_path / "broken.py").write_text("raise ValueError('broken')", "utf-8")
+    plugins = ("--plugin", str(tmp_path / "loud.py"), "--plugin", str(tmp_path / "broken.py"))
+    done = plan(tmp_path, *plugins, "--methods", "loud", "--on", "24:165", "--json", "--device", "cuda")
+    assert [each["name"] for each in json.loads(done.stdout)["translations"]] == ["loud"]
+    assert "print" in done.stderr and "written" in done.stderr and "broken.py did not load" in done.stderr
+
+
+def test_a_plugin_that_ends_the_process_is_one_line(tmp_path: Path) -> None:
+    lines = "import multiprocessing, os\nif multiprocessing.parent_process() is not None:\n    os._exit(3)\n"
+    (tmp_path / "ends.py").write_text(lines, "utf-8")
+    words = ("--plugin", str(tmp_path / "ends.py"), "--methods", "toy-regression", "--on", "h100", "--json")
+    done = plan(tmp_path, *words, code=1)
+    assert not done.stdout and "exit code 3" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 def rows(demand: Demand | str, seconds: float | None = None) -> list[on_card.Row]:

@@ -11,7 +11,7 @@ import torch
 
 from nferbench import FaceSpec, GradientLearner, NetworkRecipe
 from nferbench.engine import fitting
-from nferbench.engine.affording import afforded, means_within
+from nferbench.engine.affording import afforded, means_within, room_on
 from nferbench.engine.context import Context
 from nferbench.engine.how import How
 from nferbench.engine.means import Means
@@ -58,7 +58,10 @@ def test_a_training_is_given_what_its_card_has_left(tmp_path: Path, monkeypatch:
     assert fitting._means(stage, on_card) == Means(1, recompute=True)
     room["bytes"] = 1 << 40
     assert fitting._means(stage, replace(on_card, sharing=1 << 20)).piece < batch
-    assert fitting._means(stage, replace(on_card, how=How(piece=2))) == Means(2)
+    in_twos = replace(on_card, how=How(piece=2))
+    assert fitting._means(stage, in_twos) == Means(2)
+    room["bytes"] = 0
+    assert fitting._means(stage, in_twos) == Means(2, recompute=True)  # as a plan says of it
     assert fitting._means(stage, replace(on_card, device=torch.device("cpu"))) == Means(batch)
 
 
@@ -79,5 +82,15 @@ class Reading(NetworkRecipe):
         return 1
 
 
-def test_what_cannot_be_rehearsed_starts_whole() -> None:
+def test_what_cannot_be_rehearsed_starts_whole_or_as_asked() -> None:
     assert means_within(Reading(), SPEC, 1) == Means(4)
+    assert means_within(Reading(), SPEC, 1, 3) == Means(3) and means_within(Reading(), SPEC, 1, 9) == Means(4)
+
+
+def test_faces_on_the_card_are_part_of_a_workers_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a plan counts them: where they lie, an update has that much less, and as much stays free beside it."""
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (700, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 250)
+    assert room_on(torch.device("cuda"), 1) == 920 - 250
+    assert room_on(torch.device("cuda"), 2) == 460 - 250

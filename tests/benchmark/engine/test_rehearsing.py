@@ -89,6 +89,59 @@ class Stepwise(Translator):
         return x
 
 
+class TwoWays(nn.Module):
+    """A narrow convolution, and one that is 25 times as dear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(3, 3, 1)
+        self.wide = nn.Conv2d(3, 3, 5, padding=2)
+
+    def forward(self, faces: Tensor, way: str = "narrow") -> Mapping[str, Tensor]:
+        return {"faces": self.get_submodule(way)(faces)}
+
+    def decode(self, faces: Tensor) -> Tensor:
+        return self.wide(faces)
+
+
+@dataclass(frozen=True)
+class TwoWaysRecipe(NetworkRecipe):
+    """Of `TwoWays`."""
+
+    batch_size: int = 1
+
+    def build(self, faces: FaceSpec) -> nn.Module:
+        return TwoWays()
+
+    def learner(self, network: nn.Module, faces: FaceSpec, pairs: int) -> Learner:
+        return Toy().learner(network, faces, pairs)
+
+    def updates(self, pairs: int) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class Varied(Translator):
+    """Four narrow calls by keyword, `wide` ones of the same shape in other words, and one of a method at the end."""
+
+    group: ClassVar = "gan"
+
+    name: str = field(default="varied", compare=False)
+    title: str = field(default="Varied", compare=False)
+    wide: int = 0
+    decoded: bool = False
+
+    def networks(self) -> Mapping[str, NetworkRecipe]:
+        return {"network": TwoWaysRecipe()}
+
+    def translate(self, vis: Tensor, networks: Mapping[str, nn.Module], noise: ImageNoise) -> Tensor:
+        for _ in range(4):
+            vis = networks["network"](faces=vis)["faces"]
+        for _ in range(self.wide):
+            vis = networks["network"](vis, way="wide")["faces"]
+        return networks["network"].decode(vis) if self.decoded else vis
+
+
 @pytest.mark.usefixtures("_float32")
 @pytest.mark.parametrize("means", [Means(4), Means(1, recompute=True)], ids=str)
 def test_a_training_takes_what_its_rehearsal_says(means: Means) -> None:
@@ -134,6 +187,16 @@ def test_calls_of_a_translation_are_counted_and_not_all_made() -> None:
     assert parameters == 84
     assert took.bf16 == 10 * once  # without a gradient
     assert took.float32 == 10 * 2 * once  # with one: forward, and back to the input
+
+
+@pytest.mark.parametrize(
+    ("translator", "narrow_calls"),
+    [(Varied(), 4), (Varied(wide=4), 4 + 4 * 25), (Varied(decoded=True), 4 + 25)],
+    ids=["keywords", "other words", "after the last call"],
+)
+def test_whatever_way_networks_are_asked_all_of_it_is_counted(translator: Translator, narrow_calls: int) -> None:
+    _, took = rehearsed_translation(translator, {"network": FaceSpec(SIDE)}, SIDE, 2)
+    assert took.bf16 + took.float32 == narrow_calls * 2 * (2 * SIDE * SIDE * 3) * 3
 
 
 def test_twice_the_steps_cost_twice_as_much_and_hold_the_same() -> None:

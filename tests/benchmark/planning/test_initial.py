@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nferbench.contract.errors import UsageError
+from nferbench.contract.errors import PluginError, UsageError
 from nferbench.contract.values import describe
 from nferbench.planning.initial import ORIGIN, check_trained, check_unseen, frozen, stamps, with_digests
 from nferbench.planning.plugins import load_plugins
@@ -139,3 +139,12 @@ def test_an_empty_init_starts_from_nothing_again(tmp_path: Path, nothing: str) -
     weights(tmp_path / "a.safetensors")
     found = recipe(preset(tmp_path, "a.safetensors"), f"methods.pix2pix.generator.init={nothing}")
     assert found == replace(found, init_sha256="") and not found.init
+
+
+def test_a_recipe_that_cannot_say_its_updates_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Pix2PixRecipe, pairs: int) -> int:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(Pix2PixRecipe, "updates", broken)
+    with pytest.raises(PluginError, match=r"pix2pix: network .*updates\(8\) raised ZeroDivisionError: two\\nlines; "):
+        check_trained(Pix2Pix(), 8)
