@@ -192,8 +192,13 @@ def train(
         if due and done < updates:
             began = time.monotonic()
             spent = None if before is None else before + began - started
-            state = {"log": log, "learner": learner.state_dict(), "resumed_at": list(resumed_at), "seconds": spent}
-            write_checkpoint(unfinished, done, state)
+            state = {"log": log, "resumed_at": list(resumed_at), "seconds": spent}
+            try:
+                write_checkpoint(unfinished, done, {**state, "learner": learner.state_dict()})
+            except Exception as error:
+                if stop or not out_of_memory(error):
+                    raise
+                tell(f"no checkpoint at update {done}: {_first_line(error)}; going on without it")
             saved = time.monotonic()
             patience = max(checkpoint_seconds, 20 * (saved - began))
             if stop:
@@ -218,14 +223,17 @@ def _attempt(
     learner: Steps, batch_of: Callable[[np.ndarray], Any], rows: np.ndarray, rng: Generator, k: int
 ) -> Mapping[str, Tensor] | _Exhausted:
     """An update, or that memory ran out; the error is let go of, for it holds on to what was computed so far."""
+    begun = False
     try:
-        return learner.step(batch_of(rows), rng, k)
+        batch = batch_of(rows)
+        begun = True
+        return learner.step(batch, rng, k)
     except ExhaustedError as error:
         return _Exhausted(_first_line(error), intact=True)
     except Exception as error:
         if not out_of_memory(error):
             raise
-        return _Exhausted(_first_line(error), intact=False)
+        return _Exhausted(_first_line(error), intact=not begun)
 
 
 def _first_line(error: Exception) -> str:

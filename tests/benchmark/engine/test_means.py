@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor, nn
@@ -64,13 +65,19 @@ def learner(card: Card, able: bool = False, whole: bool = False) -> GradientLear
     return GradientLearner(network, torch.optim.AdamW(network.parameters(), 1e-2), loss, ema=0.9)
 
 
-def run(fresh: Any, folder: Path, piece: int = 8, **options: Any) -> tuple[Learner, Means, list[str]]:
+def faces(rows: np.ndarray) -> Batch:
+    return Batch(FACES[rows], FACES[rows])
+
+
+def run(
+    fresh: Any, folder: Path, piece: int = 8, batch_of: Callable[[np.ndarray], Batch] = faces, **options: Any
+) -> tuple[Learner, Means, list[str]]:
     folder.mkdir(exist_ok=True)
     left = Unfinished(folder, "key", "", folder.with_name("damaged"))
     told: list[str] = []
     done = train(
         fresh,
-        lambda rows: Batch(FACES[rows], FACES[rows]),
+        batch_of,
         sample_order(12, 8, 5),
         UPDATES,
         5,
@@ -163,6 +170,66 @@ def test_weights_that_had_moved_come_back_from_the_last_checkpoint(tmp_path: Pat
     assert lost == [7]
     assert same(whole, other)
     assert means == Means(4)
+
+
+def test_an_update_whose_batch_did_not_fit_is_done_again_from_where_it_is(tmp_path: Path) -> None:
+    whole, _, _ = run(lambda: learner(Card(8)), tmp_path / "whole")
+    made: list[int] = []
+    asked: list[int] = []
+
+    def fresh() -> GradientLearner:
+        made.append(1)
+        return learner(Card(8))
+
+    def batch_of(rows: np.ndarray) -> Batch:
+        asked.append(1)
+        if len(asked) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return faces(rows)
+
+    other, _, told = run(fresh, tmp_path / "other", batch_of=batch_of)
+    assert same(whole, other)
+    assert (len(made), len(asked)) == (1, UPDATES + 1)
+    assert told == ["memory ran out; going on at update 4 with 4 rows of the batch at a time"]
+
+
+class Normed(nn.Module):
+    """Runs out of memory once, when its norm has moved, unless activations are computed anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm, self.layer, self.recomputes, self.calls = nn.BatchNorm1d(12), nn.Linear(12, 1), True, 0
+
+    def enable_gradient_checkpointing(self) -> None:
+        self.recomputes = True
+
+    def disable_gradient_checkpointing(self) -> None:
+        self.recomputes = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, self.calls = self.norm(x.flatten(1)), self.calls + 1
+        if self.calls == 6 and not self.recomputes:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self.layer(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 60.0])
+def test_averages_of_a_batch_norm_have_not_moved_twice(tmp_path: Path, checkpoint_seconds: float) -> None:
+    def fresh(runs_out: bool) -> GradientLearner:
+        network = Normed().double()
+        network.calls = 0 if runs_out else 100
+
+        def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
+            return {"l2": network(batch.nir).square().mean()}
+
+        return GradientLearner(network, torch.optim.AdamW(network.parameters(), 1e-2), loss)
+
+    whole, _, _ = run(lambda: fresh(False), tmp_path / "whole")
+    other, means, told = run(lambda: fresh(True), tmp_path / "other", checkpoint_seconds=checkpoint_seconds)
+    assert means == Means(8, recompute=True) and len(told) == 1
+    for name, value in whole.weights().items():
+        assert torch.equal(value, other.weights()[name]), name
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
