@@ -19,7 +19,7 @@ from nferbench.engine.artifacts import prepared_faces, translated_faces, write_t
 from nferbench.engine.batches import in_halves
 from nferbench.engine.context import EVALUATION_BATCH, Context
 from nferbench.engine.placing import placed, sent
-from nferbench.engine.training import resumption, sample_order, train
+from nferbench.engine.training import computed, resumption, sample_order, train
 from nferbench.faces.folds import classes_of
 from nferbench.faces.prepared import rows_of
 from nferbench.workspace.predictions import PREDICTIONS, SCORE
@@ -111,7 +111,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         "classes": list(classes),
         "units": updates,
         **resumption(trained),
-        "made_with": trained.means.recorded(stage.fer.batch_size),
+        "made_with": computed(trained, stage.fer.batch_size),
     }
 
 

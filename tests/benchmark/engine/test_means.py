@@ -12,10 +12,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from nferbench import GradientLearner, Learner, PiecewiseLoss
-from nferbench.contract.errors import ExhaustedError
+from nferbench.contract.errors import ExhaustedError, StoppedError
 from nferbench.contract.translator import Batch
+from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
 from nferbench.engine.means import Means, given, less
-from nferbench.engine.training import sample_order, train
+from nferbench.engine.training import Trained, computed, sample_order, train
 from nferbench.workspace.unfinished import Unfinished
 
 FACES = torch.randn(12, 3, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -69,13 +70,12 @@ def faces(rows: np.ndarray) -> Batch:
     return Batch(FACES[rows], FACES[rows])
 
 
-def run(
+def ended(
     fresh: Any, folder: Path, piece: int = 8, batch_of: Callable[[np.ndarray], Batch] = faces, **options: Any
-) -> tuple[Learner, Means, list[str]]:
+) -> Trained[Any]:
     folder.mkdir(exist_ok=True)
     left = Unfinished(folder, "key", "", folder.with_name("damaged"))
-    told: list[str] = []
-    done = train(
+    return train(
         fresh,
         batch_of,
         sample_order(12, 8, 5),
@@ -85,9 +85,13 @@ def run(
         left,
         batch_size=8,
         means=Means(piece),
-        tell=told.append,
         **options,
     )
+
+
+def run(fresh: Any, folder: Path, **options: Any) -> tuple[Learner, Means, list[str]]:
+    told: list[str] = []
+    done = ended(fresh, folder, tell=told.append, **options)
     return done.learner, done.means, told
 
 
@@ -230,6 +234,57 @@ def test_averages_of_a_batch_norm_have_not_moved_twice(tmp_path: Path, checkpoin
     assert means == Means(8, recompute=True) and len(told) == 1
     for name, value in whole.weights().items():
         assert torch.equal(value, other.weights()[name]), name
+
+
+def test_a_training_that_goes_on_in_other_pieces_says_so_and_ends_where_it_would_have(tmp_path: Path) -> None:
+    whole, _, _ = run(lambda: learner(Card(8)), tmp_path / "whole")
+    stop = iter(["", "", "", "", "SIGTERM"])
+    with pytest.raises(StoppedError):
+        ended(lambda: learner(Card(8)), tmp_path / "other", stopping=lambda: next(stop))
+    told: list[str] = []
+    other = ended(lambda: learner(Card(8)), tmp_path / "other", piece=3, tell=told.append)
+    assert same(whole, other.learner)
+    assert told == [
+        "going on at update 6 with float32 on cpu, 3 rows of the batch at a time; "
+        "before it was float32 on cpu, 8 rows of the batch at a time"
+    ]
+    assert computed(other, 8) == {
+        "piece": 3,
+        "recompute": False,
+        "ways": [way(1, 8), way(6, 3)],
+    }
+
+
+def way(first: int, piece: int) -> dict[str, Any]:
+    return {"from": first, "device": "cpu", "precision": "float32", "piece": piece, "recompute": False}
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 60.0])
+def test_each_way_in_which_updates_were_computed_is_recorded(tmp_path: Path, checkpoint_seconds: float) -> None:
+    """Those alone that the result was computed in: what was lost with a failed update is none of it."""
+    lost: list[int] = []
+    halfway = ended(lambda: Halfway(learner(Card(8)), lost), tmp_path / "other", checkpoint_seconds=checkpoint_seconds)
+    found = computed(halfway, 8)
+    assert lost == [7] and found["piece"] == 4
+    if checkpoint_seconds:  # no checkpoint: all was done again
+        assert "ways" not in found
+    else:
+        assert found["ways"][0] == way(1, 8) and found["ways"][-1]["piece"] == 4 and len(found["ways"]) == 2
+
+
+def test_a_training_in_one_way_and_one_of_earlier_versions_tell_of_none(tmp_path: Path) -> None:
+    assert computed(ended(lambda: learner(Card(2)), tmp_path / "one", tell=str), 8) == Means(2).recorded(8)
+    stop = iter(["", "", "SIGTERM"])
+    with pytest.raises(StoppedError):
+        ended(lambda: learner(Card(8)), tmp_path / "old", stopping=lambda: next(stop))
+    left = Unfinished(tmp_path / "old", "key", "", tmp_path / "damaged")
+    found = read_checkpoint(left, torch.device("cpu"))
+    assert found is not None
+    write_checkpoint(left, found[0], {name: value for name, value in found[1].items() if name != "ways"})
+    assert computed(ended(lambda: learner(Card(8)), tmp_path / "old", piece=2, tell=pytest.fail), 8) == {
+        "piece": 2,
+        "recompute": False,
+    }
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
