@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 WARM_UP = 3  # uncaptured evaluations, in which cuDNN chooses its algorithms
+ANEW = "gradient_checkpointing"  # attribute of parts of a network whose activations are computed anew, as in diffusers
 ABLE = True  # whether GPUs have graphs at all; one that is not there has none
 
 # After each part: what is to be done before the next one, and the losses of the part, detached.
@@ -58,6 +59,8 @@ class Captured:
     def __call__(self, batch: Any, rng: Generator) -> dict[str, Tensor]:
         """The losses of an update; another generator, or a batch of other shapes, is captured anew."""
         if not self._graphs or rng is not self._rng or _shapes(batch) != _shapes(self._batch):
+            if any(_computes_anew(network) for network in self._networks):
+                return do_parts(self._update(batch, rng))
             self._capture(batch, rng)
         for mine, given in zip(_tensors(self._batch), _tensors(batch), strict=True):
             mine.copy_(given)
@@ -105,6 +108,11 @@ class Captured:
                 then, losses = next(parts)
             graphs.append((graph, then, losses))
         return graphs
+
+
+def _computes_anew(network: nn.Module) -> bool:
+    """Whether activations are computed anew in the backward pass, for which torch sets generators: no graph can."""
+    return any(getattr(module, ANEW, False) for module in network.modules())
 
 
 def _values(batch: Any) -> list[Tensor | None]:

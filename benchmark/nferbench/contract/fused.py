@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 
@@ -16,7 +18,7 @@ def fuse(optimiser: Optimizer) -> None:
 
 
 def load_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
-    """Go on from the `state_dict` of a like optimiser, fused as this one is, whatever that one was.
+    """Go on from the `state_dict` of a like optimiser, fused as this one is and laid out as its weights are.
 
     Raises:
         ValueError: the groups are not those of this optimiser.
@@ -28,3 +30,9 @@ def load_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
         for theirs, mine in zip(state["param_groups"], optimiser.param_groups, strict=True)
     ]
     optimiser.load_state_dict({**state, "param_groups": groups})
+    # One kernel reads weights and averages side by side as they lie in memory. A state that another device has left may
+    # lie otherwise: a CPU would then take the averages of other weights without a word, and a GPU refuse them.
+    for weights, held in optimiser.state.items():
+        for name, value in held.items():
+            if isinstance(value, Tensor) and value.shape == weights.shape and value.stride() != weights.stride():
+                held[name] = torch.empty_like(weights, dtype=value.dtype, device=value.device).copy_(value)

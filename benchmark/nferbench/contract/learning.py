@@ -14,7 +14,7 @@ from nferbench.contract.errors import ExhaustedError
 from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.fer import FERLearner, LabelledBatch
 from nferbench.contract.fused import fuse, load_optimiser
-from nferbench.contract.piecewise import PiecewiseLoss, share_dropout
+from nferbench.contract.piecewise import PiecewiseLoss, answers_rows, share_dropout
 from nferbench.contract.translator import Batch, Learner
 
 Loss = Callable[[Any, Generator], Mapping[str, Tensor]]
@@ -30,7 +30,8 @@ class GradientLearner(Learner, FERLearner):
         network: the network in training; it is put in train mode at every update.
         optimiser: over the parameters of `network`.
         loss: (batch, rng) to named terms, 0-d tensors; their sum is minimised. Log-only values must be detached. An
-            update can be divided where it is a `PiecewiseLoss`.
+            update can be divided where it is a `PiecewiseLoss` and the network has neither batch norms nor a dropout
+            other than `nn.Dropout`.
         rate: learning rate of update k (0-based) as a multiple of the optimiser's initial one; None keeps it constant.
         ema: decay of the running average of the weights, with diffusers' warm-up min(ema, (1 + k) / (10 + k)) so
             that a short training does not keep its initial weights; 0 keeps none and the raw weights are the result.
@@ -58,6 +59,7 @@ class GradientLearner(Learner, FERLearner):
         self._base_rates = [group["lr"] for group in optimiser.param_groups]
         self._average: Any = None
         self._piece = 0
+        self._divisible = isinstance(loss, PiecewiseLoss) and answers_rows(network)
         self._captured: Captured | None = None
         if isinstance(loss, PiecewiseLoss):
             share_dropout(network)
@@ -82,7 +84,8 @@ class GradientLearner(Learner, FERLearner):
         try:
             terms = self._gradients(batch, rng)
         except Exception as error:
-            if not out_of_memory(error):
+            # Of another loss it is not known what its forward has moved, such as the averages of a batch norm.
+            if not out_of_memory(error) or not self._divisible:
                 raise
             self._optimiser.zero_grad(set_to_none=True)
             raise ExhaustedError(str(error)) from error
@@ -97,9 +100,11 @@ class GradientLearner(Learner, FERLearner):
         return float(self._optimiser.param_groups[0]["lr"])
 
     def divide(self, piece: int) -> bool:
-        if not isinstance(self._loss, PiecewiseLoss):
+        if not self._divisible:
             return False
         self._piece = piece
+        if piece:
+            self._captured = None  # pieces are for want of memory, and graphs keep what they take
         return True
 
     def _gradients(self, batch: Batch | LabelledBatch, rng: Generator) -> Mapping[str, Tensor]:
@@ -123,7 +128,7 @@ class GradientLearner(Learner, FERLearner):
         if self._average is not None:
             state["average"] = {
                 "step": self._average.optimization_step,
-                "parameters": [parameter.clone() for parameter in self._average.shadow_params],
+                "parameters": list(self._average.shadow_params),
             }
         return state
 

@@ -70,13 +70,25 @@ class BatchDropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         # On a CPU torch's own dropout draws like what is below; on a GPU it does not, so a whole batch goes here too.
-        if not self.training or not self.p or (self.piece is None and x.device.type == "cpu"):
+        if not self.training or self.p in (0, 1) or (self.piece is None and x.device.type == "cpu"):
             return super().forward(x)
         first, rows = self.piece or (0, len(x))
         channels_last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if channels_last else torch.contiguous_format  # numbers are drawn as they lie
         kept = torch.empty((rows, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=layout)
         return x * kept.bernoulli_(1 - self.p).div_(1 - self.p)[first : first + len(x)]
+
+
+_OF_THE_BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_OF_A_PIECE = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+def answers_rows(network: nn.Module) -> bool:
+    """Whether a row gets the same answer in train mode in a piece as in the whole batch, as far as modules tell.
+
+    A batch norm sees the rows that it gets, and every dropout but `nn.Dropout` would decide for these alone.
+    """
+    return not any(isinstance(module, _OF_THE_BATCH + _OF_A_PIECE) for module in network.modules())
 
 
 def share_dropout(network: nn.Module) -> None:

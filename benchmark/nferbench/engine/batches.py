@@ -1,4 +1,4 @@
-"""How many images are translated at a time: as many as were asked for, or as a device has memory for."""
+"""How many images are computed at a time: as many as were asked for, or as a device has memory for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from nferbench.contract.exhausted import out_of_memory
 
@@ -45,3 +46,24 @@ def halving(batch: int, work: Callable[[int], T]) -> tuple[T, int]:
                 raise
         batch //= 2
         torch.cuda.empty_cache()  # once the error is gone, which held on to what the work had allocated
+
+
+def in_halves(work: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+    """What a work gives for some images, done in halves where memory runs out, down to one image.
+
+    Args:
+        work: of (n, ...) of each of `rows` to (n, ...), each image for itself.
+        rows: of equal lengths, 1 or more.
+
+    Raises:
+        Exception: what the work raises; running out of memory only where a single image does.
+    """
+    try:
+        return work(*rows)
+    except Exception as error:
+        if len(rows[0]) == 1 or not out_of_memory(error):
+            raise
+    torch.cuda.empty_cache()
+    half = len(rows[0]) // 2
+    first, second = (in_halves(work, *(each[part] for each in rows)) for part in (slice(half), slice(half, None)))
+    return torch.cat([first, second])

@@ -38,7 +38,7 @@ def write_checkpoint(unfinished: Unfinished, done: int, state: Mapping[str, Any]
             file.flush()
             os.fsync(file.fileno())
         unfinished.write(Mark(done, hashed.digest.hexdigest(), path.name))
-    except OSError:  # half a checkpoint only takes room that is lacking
+    except Exception:  # half a checkpoint only takes room that is lacking
         path.unlink(missing_ok=True)
         raise
     for other in unfinished.folder.glob("checkpoint-*.pt"):

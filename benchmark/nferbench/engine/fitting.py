@@ -22,7 +22,7 @@ from nferbench.engine.artifacts import prepared_faces
 from nferbench.engine.context import Context
 from nferbench.engine.means import Means
 from nferbench.engine.placing import placed, sent
-from nferbench.engine.training import resumption, sample_order, train
+from nferbench.engine.training import computed, resumption, sample_order, train
 from nferbench.faces.prepared import PreparedFaces, pairs
 from nferbench.workspace.stages import TrainNetwork, key, readable
 
@@ -93,7 +93,7 @@ def fit(stage: TrainNetwork, context: Context) -> dict[str, Any]:
         "parameters": parameters,
         "units": updates,
         **resumption(trained),
-        "made_with": trained.means.recorded(stage.recipe.batch_size),
+        "made_with": computed(trained, stage.recipe.batch_size),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from nferbench.contract.errors import PluginError
 from nferbench.contract.metric import ImageMetric, Measure
 from nferbench.engine.artifacts import entry_of, write_table
+from nferbench.engine.batches import in_halves
 from nferbench.engine.compared import compared
 from nferbench.engine.context import Context
 from nferbench.workspace.stages import MeasureTranslation
@@ -50,13 +52,14 @@ def measured(
     Raises:
         PluginError: what came is no finite floating-point number a face, or is NaN because of the translation.
     """
-    values = _called(metric, measure, translated, real)
+    values = in_halves(partial(_called, metric, measure), translated, real)
     missing = values.isnan()
     wrong = values.isinf() | (missing if not metric.lacking else torch.zeros_like(missing))
     if wrong.any():
         name, value = next((n, v) for n, v, bad in zip(names, values.tolist(), wrong.tolist(), strict=True) if bad)
         raise PluginError(f"metric '{metric.name}' gives {value} for face {name}; a finite number is due")
-    if missing.any() and not _called(metric, measure, real[missing], real[missing]).isnan().all():
+    same = real[missing]
+    if len(same) and not in_halves(partial(_called, metric, measure), same, same).isnan().all():
         raise PluginError(
             f"metric '{metric.name}' gives NaN for a translation whose real face it can measure; a number is due there"
         )

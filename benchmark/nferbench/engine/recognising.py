@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from nferbench.contract.errors import DivergedError, PluginError
 from nferbench.contract.fer import LabelledBatch
 from nferbench.contract.noise import derive_seed
 from nferbench.engine.artifacts import prepared_faces, translated_faces, write_table
+from nferbench.engine.batches import in_halves
 from nferbench.engine.context import EVALUATION_BATCH, Context
 from nferbench.engine.placing import placed, sent
-from nferbench.engine.training import resumption, sample_order, train
+from nferbench.engine.training import computed, resumption, sample_order, train
 from nferbench.faces.folds import classes_of
 from nferbench.faces.prepared import rows_of
 from nferbench.workspace.predictions import PREDICTIONS, SCORE
@@ -84,7 +86,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         for start in range(0, len(testing), EVALUATION_BATCH):
             rows = testing[start : start + EVALUATION_BATCH]
             batch = pixels.to_float(torch.from_numpy(np.asarray(prepared.images[rows])).to(context.device))
-            scores = stage.fer.logits(network, batch)
+            scores = in_halves(partial(stage.fer.logits, network), batch)
             check_scores(stage.fer.name, scores, (len(rows), len(classes)))
             if not bool(torch.isfinite(scores).all()):
                 raise DivergedError(f"{readable(stage)}: class scores are not finite")
@@ -109,7 +111,7 @@ def recognise(stage: Recognise, context: Context) -> dict[str, Any]:
         "classes": list(classes),
         "units": updates,
         **resumption(trained),
-        "made_with": trained.means.recorded(stage.fer.batch_size),
+        "made_with": computed(trained, stage.fer.batch_size),
     }
 
 

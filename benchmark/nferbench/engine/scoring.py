@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nferbench.contract.metric import ImageMetric
 from nferbench.engine.artifacts import write_table
+from nferbench.engine.batches import in_halves
 from nferbench.engine.compared import compared
 from nferbench.engine.context import Context
 from nferbench.machine.cores import mapped
@@ -32,7 +33,7 @@ def score_faces(stage: ScoreTranslation, context: Context) -> dict[str, Any]:
     table: list[dict[str, Any]] = []
     for batch in compared(stage.translation, context):
         faces = (batch.translated.to(context.device), batch.real.to(context.device))
-        distances = lpips(*faces).tolist() if lpips else [""] * len(batch.faces)
+        distances = in_halves(lpips, *faces).tolist() if lpips else [""] * len(batch.faces)
         table += [
             {**named, "lpips": distance, **scores}
             for named, distance, scores in zip(

@@ -21,11 +21,13 @@ from torch import Generator, Tensor
 from nferbench.contract.errors import DataError, DivergedError, ExhaustedError, StoppedError
 from nferbench.contract.exhausted import out_of_memory
 from nferbench.contract.noise import derive_seed
+from nferbench.contract.precision import precision_on
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import Paced
 from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
 from nferbench.engine.lost import lost_device
 from nferbench.engine.means import Means, given, less
+from nferbench.engine.placing import device_name
 from nferbench.workspace.unfinished import Unfinished
 
 LOG_POINTS = 200  # rows of a whole training's loss log
@@ -45,6 +47,9 @@ class Steps(Protocol):
 L = TypeVar("L", bound=Steps)
 
 
+Way = Mapping[str, Any]  # "from", the first update (from 1) that was computed so, and what decides of its rounding
+
+
 @dataclass(frozen=True)
 class Trained(Generic[L]):
     """A training after its last update."""
@@ -53,6 +58,7 @@ class Trained(Generic[L]):
     means: Means  # of the last update
     resumed_at: tuple[int, ...]  # how many updates were done each time it was gone on with
     seconds_before: float | None  # of earlier attempts, up to the checkpoint that it went on from; None: not known
+    ways: tuple[Way, ...] = ()  # how updates were computed, from the earliest on that is known
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class _Begun(Generic[L]):
     log: list[dict[str, float]]
     resumed_at: tuple[int, ...] = ()
     seconds: float | None = 0.0  # that these updates took; None where the checkpoint is of an earlier version
+    ways: tuple[Way, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,8 @@ def train(
 ) -> Trained[L]:
     """Run all updates of a learner; write losses.csv and, now and then, a checkpoint.
 
+    Updates may be computed in several ways, one after the other: after a change of device, precision or pieces.
+
     losses.csv has a row for each of about `LOG_POINTS` updates: `update` (from 1), the learning rate of that update as
     `lr` where the learner is `Paced`, and the terms of the loss. A term that is called `lr` itself stays what it is.
 
@@ -150,8 +159,12 @@ def train(
     started = time.monotonic()
     begun = _resume(fresh, updates, unfinished, device, tell)
     learner, k, log, resumed_at, before = begun.learner, begun.done, begun.log, begun.resumed_at, begun.seconds
+    begun_ways = begun.ways
     del begun  # which would hold on to the learner where another is made
     means = given(learner, means or Means(batch_size), batch_size)
+    ways = _going_on(begun_ways, k, device, means, batch_size)
+    if k and len(ways) > len(begun_ways) > 0:
+        tell(f"going on at update {k + 1} with {_told(ways[-1])}; before it was {_told(ways[-2])}")
     rng = Generator(device)
     interval = max(1, math.ceil(updates / LOG_POINTS))
     saved = time.monotonic()
@@ -171,9 +184,10 @@ def train(
             if not losses.intact:
                 del learner  # before another is made
                 again = _resume(fresh, updates, unfinished, device, tell)
-                learner, k, log, resumed_at = again.learner, again.done, again.log, again.resumed_at
+                learner, k, log, resumed_at, ways = again.learner, again.done, again.log, again.resumed_at, again.ways
                 del again
                 given(learner, means, batch_size)
+            ways = _going_on(ways, k, device, means, batch_size)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
             tell(f"memory ran out; going on at update {k + 1} with {_shown(means)}")
@@ -192,14 +206,19 @@ def train(
         if due and done < updates:
             began = time.monotonic()
             spent = None if before is None else before + began - started
-            state = {"log": log, "learner": learner.state_dict(), "resumed_at": list(resumed_at), "seconds": spent}
-            write_checkpoint(unfinished, done, state)
+            state = {"log": log, "resumed_at": list(resumed_at), "seconds": spent, "ways": list(ways)}
+            try:
+                write_checkpoint(unfinished, done, {**state, "learner": learner.state_dict()})
+            except Exception as error:
+                if stop or not out_of_memory(error):
+                    raise
+                tell(f"no checkpoint at update {done}: {_first_line(error)}; going on without it")
             saved = time.monotonic()
             patience = max(checkpoint_seconds, 20 * (saved - began))
             if stop:
                 raise StoppedError(f"stopped by {stop}; the same command goes on from its checkpoint, update {done}")
     _write_log(unfinished.folder / "losses.csv", log)
-    return Trained(learner, means, resumed_at, before)
+    return Trained(learner, means, resumed_at, before, ways)
 
 
 def resumption(trained: Trained[Any]) -> dict[str, Any]:
@@ -210,6 +229,25 @@ def resumption(trained: Trained[Any]) -> dict[str, Any]:
     return {"resumed_at": list(trained.resumed_at), "cost": before}
 
 
+def computed(trained: Trained[Any], batch_size: int) -> dict[str, Any]:
+    """What stage.json says of how a training was computed: at its end, and in which ways where there were several."""
+    several = {"ways": [dict(way) for way in trained.ways]} if len(trained.ways) > 1 else {}
+    return {**trained.means.recorded(batch_size), **several}
+
+
+def _going_on(ways: tuple[Way, ...], done: int, device: torch.device, means: Means, batch_size: int) -> tuple[Way, ...]:
+    """The ways of the updates that are done, and that of those to come if it is another."""
+    past = tuple(way for way in ways if way["from"] <= done)
+    by = {"device": device_name(device), "precision": precision_on(device), **means.recorded(batch_size)}
+    if past and {**past[-1], "from": 0} == {**by, "from": 0}:
+        return past
+    return (*past, {"from": done + 1, **by})
+
+
+def _told(way: Way) -> str:
+    return f"{way['precision']} on {way['device']}, {_shown(Means(way['piece'], way['recompute']))}"
+
+
 def _rate(learner: Steps) -> dict[str, float]:
     return {RATE: float(learner.rate_of_last_update())} if isinstance(learner, Paced) else {}
 
@@ -218,14 +256,17 @@ def _attempt(
     learner: Steps, batch_of: Callable[[np.ndarray], Any], rows: np.ndarray, rng: Generator, k: int
 ) -> Mapping[str, Tensor] | _Exhausted:
     """An update, or that memory ran out; the error is let go of, for it holds on to what was computed so far."""
+    begun = False
     try:
-        return learner.step(batch_of(rows), rng, k)
+        batch = batch_of(rows)
+        begun = True
+        return learner.step(batch, rng, k)
     except ExhaustedError as error:
         return _Exhausted(_first_line(error), intact=True)
     except Exception as error:
         if not out_of_memory(error):
             raise
-        return _Exhausted(_first_line(error), intact=False)
+        return _Exhausted(_first_line(error), intact=not begun)
 
 
 def _first_line(error: Exception) -> str:
@@ -259,6 +300,7 @@ def _resume(
         resumed_at = (*(int(update) for update in state.get("resumed_at", ())), done)
         spent = state.get("seconds")
         seconds = None if spent is None else float(spent)
+        ways = tuple(dict(each) for each in state.get("ways", ()))
         learner.load_state_dict(state["learner"])
     except Exception as error:  # whatever a state of another layout makes a learner raise
         if out_of_memory(error) or lost_device(error):
@@ -266,7 +308,7 @@ def _resume(
         reason = one_line(str(error)) or type(error).__name__
         tell(f"checkpoint of another layout ({reason}); kept in {unfinished.put_aside()}, starting anew")
         return _Begun(fresh(), 0, [])
-    return _Begun(learner, done, log, resumed_at, seconds)
+    return _Begun(learner, done, log, resumed_at, seconds, ways)
 
 
 def _write_log(path: Path, log: list[dict[str, float]]) -> None:

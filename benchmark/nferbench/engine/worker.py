@@ -24,7 +24,7 @@ from nferbench.contract.translator import Translator
 from nferbench.engine.how import AS_USUAL, How, settle
 from nferbench.engine.stopping import requests_to_stop
 from nferbench.workspace.locks import Claim, HeldError, LostError
-from nferbench.workspace.stages import Stage, Translate
+from nferbench.workspace.stages import MeasureTranslation, ScoreTranslation, Stage, Translate
 from nferbench.workspace.store import Store
 
 Fitting = dict[tuple[Translator, int], int]  # see `engine.context.Context`
@@ -222,9 +222,10 @@ def _ended_by(error: Exception, setup: Setup, task: Stage) -> Finished:
         return Finished("out-of-memory", f"out of memory on {setup.device}: {error}")
     if whose := lacking(error):
         where = "cpu" if whose == "host" else setup.device
-        advice = "lower --batch, --jobs or the batch_size of the network"
-        if isinstance(task, Translate):  # fewer at a time have been tried
-            advice = "not even one face fits; lower --jobs, free memory, or take a smaller size or --preset"
+        tried = ""  # where fewer at a time were
+        if isinstance(task, Translate | ScoreTranslation | MeasureTranslation):
+            tried = "not even one face fits; "
+        advice = f"{tried}lower --jobs, free memory, or take a smaller size or --preset"
         return Finished("out-of-memory", f"out of memory on {where}: {_first_line(error)}; {advice}")
     if isinstance(error, NferbenchError):
         return Finished("failed", str(error))

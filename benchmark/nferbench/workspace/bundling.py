@@ -41,7 +41,8 @@ KEPT = {
     "recognition": (PREDICTIONS,),
 }
 NAMES = (PREDICTIONS, "scores.csv", "faces.csv")  # of stages that list people and faces
-OF_ONE = ("code", "peak_bytes", "peak_resident_bytes")  # of what a stage was made with, what others have otherwise
+# Of what a stage was made with, what others have otherwise.
+OF_ONE = ("code", "peak_bytes", "peak_resident_bytes", "ways")
 PACKAGES = ("numpy", "pandas", "scipy", "torch", "scikit-image", "pillow", "lpips", "diffusers")
 
 Named = Mapping[str, Any]

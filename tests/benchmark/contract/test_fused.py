@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from torch import nn
+from torch import Generator, nn
 from torch._subclasses import FakeTensorMode
 from torch.optim import Adam, AdamW, RMSprop
 
-from nferbench import GradientLearner, fuse, load_optimiser
+from nferbench import Batch, GradientLearner, fuse, load_optimiser
 from nferbench_methods.gan.adversarial import AdversarialLearner
+
+CONTIGUOUS, CHANNELS_LAST = torch.contiguous_format, torch.channels_last
 
 
 def weights(device: str) -> list[nn.Parameter]:
@@ -96,3 +100,30 @@ def test_learners_stay_fused_after_a_state_that_was_not() -> None:
     ]
     gans[1].load_state_dict(gans[0].state_dict())
     assert fused.param_groups[0]["fused"] is True
+
+
+@pytest.mark.parametrize(("begun", "resumed"), [(CONTIGUOUS, CHANNELS_LAST), (CHANNELS_LAST, CONTIGUOUS)])
+def test_a_training_goes_on_where_weights_lie_otherwise(
+    begun: torch.memory_format, resumed: torch.memory_format
+) -> None:
+    """As between a CPU and a GPU: the averages of a fused optimiser are those of their own weights."""
+
+    def learner(layout: torch.memory_format) -> GradientLearner:
+        torch.manual_seed(0)
+        network = nn.Conv2d(3, 4, 3).to(memory_format=layout)  # type: ignore[call-overload]
+        network.weight.data = network.weight.data.double().contiguous(memory_format=layout)
+        network.bias.data = network.bias.data.double()
+        optimiser = AdamW(network.parameters(), 0.1, fused=True)
+        return GradientLearner(network, optimiser, lambda batch, rng: {"l": network(batch.nir).square().mean()})
+
+    def updated(one: GradientLearner, updates: range) -> GradientLearner:
+        for k in updates:
+            faces = torch.randn(2, 3, 4, 4, generator=Generator().manual_seed(k), dtype=torch.float64)
+            one.step(Batch(faces, faces), Generator(), k)
+        return one
+
+    whole = updated(learner(begun), range(4))
+    half, rest = updated(learner(begun), range(2)), learner(resumed)
+    rest.load_state_dict(copy.deepcopy(half.state_dict()))
+    for name, value in updated(rest, range(2, 4)).weights().items():
+        assert torch.allclose(value, whole.weights()[name], rtol=1e-9), name

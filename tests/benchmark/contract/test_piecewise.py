@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from nferbench import Batch, Divisible, FaceSpec, GradientLearner, NetworkRecipe, PiecewiseLoss
+from nferbench import Batch, Captured, Divisible, FaceSpec, GradientLearner, NetworkRecipe, PiecewiseLoss
 from nferbench.contract.errors import ExhaustedError
 from nferbench.contract.piecewise import BatchDropout, share_dropout
 from nferbench.engine.recomputing import recompute
@@ -123,3 +123,38 @@ def test_memory_that_runs_out_leaves_all_as_it_was() -> None:
     assert learner.divide(2)
     learner.step(faces(), torch.Generator(), 0)
     assert any(not torch.equal(before[name], value) for name, value in learner.weights().items())
+
+
+def mean(network: nn.Module) -> PiecewiseLoss:
+    return PiecewiseLoss(lambda batch, rng: (batch.nir,), lambda x: {"mean": network(x).square().mean()})
+
+
+@pytest.mark.parametrize(
+    "part", [nn.BatchNorm2d(3), nn.SyncBatchNorm(3), nn.Dropout2d(0.5), nn.AlphaDropout(0.5)], ids=str
+)
+def test_a_network_whose_rows_depend_on_the_piece_is_computed_whole(part: nn.Module) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(part))
+    assert not GradientLearner(network, SGD(network.parameters(), 0.1), mean(network)).divide(1)
+
+
+def test_memory_that_ends_after_a_batch_norm_has_moved_is_not_told_as_if_nothing_had() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1))
+    learner = GradientLearner(network, SGD(network.parameters(), 0.1), mean(network))
+    network[1].register_forward_hook(lambda *_: Scarce(0).terms(torch.zeros(1)))
+    with pytest.raises(torch.OutOfMemoryError):
+        learner.step(Batch(faces().vis.float(), faces().nir.float()), torch.Generator(), 0)
+
+
+def test_pieces_let_go_of_what_was_captured() -> None:
+    network = nn.Linear(2, 2)
+    learner = GradientLearner(network, SGD(network.parameters(), 0.1), mean(network))
+    learner._captured = Captured([network], lambda batch, rng: iter(()))
+    assert learner.divide(0) and learner._captured is not None
+    assert learner.divide(1) and learner._captured is None
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_a_piece_of_which_all_or_nothing_is_dropped_has_numbers(p: float) -> None:
+    dropout, x = BatchDropout(p), torch.ones(2, 3)
+    dropout.piece = (1, 4)
+    assert torch.equal(dropout(x), (1 - p) * x)

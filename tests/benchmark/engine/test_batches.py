@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nferbench import NetworkRecipe, Translator
 from nferbench.contract.noise import ImageNoise
 from nferbench.engine import timing, translating
-from nferbench.engine.batches import halving, wanted
+from nferbench.engine.batches import halving, in_halves, wanted
 from nferbench.engine.context import Context
 from nferbench.engine.execute import execute
 from nferbench.engine.worker import Setup
@@ -168,3 +168,26 @@ def test_a_translation_is_timed_with_the_batch_that_fits(tmp_path: Path, prepare
     Greedy.room = 2
     seconds = timing._translation_seconds(STAGE, Setup(tmp_path, {}, (), "cpu", None, 1.0), torch.device("cpu"))
     assert Greedy.tried == [8, 4, 2] and 0 < seconds < 10
+
+
+def test_images_that_do_not_fit_at_once_are_computed_in_halves() -> None:
+    seen: list[int] = []
+
+    def work(one: Tensor, other: Tensor) -> Tensor:
+        seen.append(len(one))
+        if len(one) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return one - other
+
+    one, other = torch.arange(7.0), torch.arange(7.0).flip(0)
+    assert torch.equal(in_halves(work, one, other), one - other)
+    assert seen == [7, 3, 1, 2, 4, 2, 2]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), ValueError("shapes differ")])
+def test_an_image_that_does_not_fit_alone_and_any_other_error_are_raised(error: Exception) -> None:
+    def work(images: Tensor) -> Tensor:
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        in_halves(work, torch.zeros(3))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor, nn
 
 from nferbench import GradientLearner, Learner, PiecewiseLoss
-from nferbench.contract.errors import ExhaustedError
+from nferbench.contract.errors import ExhaustedError, StoppedError
 from nferbench.contract.translator import Batch
+from nferbench.engine.checkpoints import read_checkpoint, write_checkpoint
 from nferbench.engine.means import Means, given, less
-from nferbench.engine.training import sample_order, train
+from nferbench.engine.training import Trained, computed, sample_order, train
 from nferbench.workspace.unfinished import Unfinished
 
 FACES = torch.randn(12, 3, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -64,13 +66,18 @@ def learner(card: Card, able: bool = False, whole: bool = False) -> GradientLear
     return GradientLearner(network, torch.optim.AdamW(network.parameters(), 1e-2), loss, ema=0.9)
 
 
-def run(fresh: Any, folder: Path, piece: int = 8, **options: Any) -> tuple[Learner, Means, list[str]]:
+def faces(rows: np.ndarray) -> Batch:
+    return Batch(FACES[rows], FACES[rows])
+
+
+def ended(
+    fresh: Any, folder: Path, piece: int = 8, batch_of: Callable[[np.ndarray], Batch] = faces, **options: Any
+) -> Trained[Any]:
     folder.mkdir(exist_ok=True)
     left = Unfinished(folder, "key", "", folder.with_name("damaged"))
-    told: list[str] = []
-    done = train(
+    return train(
         fresh,
-        lambda rows: Batch(FACES[rows], FACES[rows]),
+        batch_of,
         sample_order(12, 8, 5),
         UPDATES,
         5,
@@ -78,9 +85,13 @@ def run(fresh: Any, folder: Path, piece: int = 8, **options: Any) -> tuple[Learn
         left,
         batch_size=8,
         means=Means(piece),
-        tell=told.append,
         **options,
     )
+
+
+def run(fresh: Any, folder: Path, **options: Any) -> tuple[Learner, Means, list[str]]:
+    told: list[str] = []
+    done = ended(fresh, folder, tell=told.append, **options)
     return done.learner, done.means, told
 
 
@@ -163,6 +174,117 @@ def test_weights_that_had_moved_come_back_from_the_last_checkpoint(tmp_path: Pat
     assert lost == [7]
     assert same(whole, other)
     assert means == Means(4)
+
+
+def test_an_update_whose_batch_did_not_fit_is_done_again_from_where_it_is(tmp_path: Path) -> None:
+    whole, _, _ = run(lambda: learner(Card(8)), tmp_path / "whole")
+    made: list[int] = []
+    asked: list[int] = []
+
+    def fresh() -> GradientLearner:
+        made.append(1)
+        return learner(Card(8))
+
+    def batch_of(rows: np.ndarray) -> Batch:
+        asked.append(1)
+        if len(asked) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return faces(rows)
+
+    other, _, told = run(fresh, tmp_path / "other", batch_of=batch_of)
+    assert same(whole, other)
+    assert (len(made), len(asked)) == (1, UPDATES + 1)
+    assert told == ["memory ran out; going on at update 4 with 4 rows of the batch at a time"]
+
+
+class Normed(nn.Module):
+    """Runs out of memory once, when its norm has moved, unless activations are computed anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm, self.layer, self.recomputes, self.calls = nn.BatchNorm1d(12), nn.Linear(12, 1), True, 0
+
+    def enable_gradient_checkpointing(self) -> None:
+        self.recomputes = True
+
+    def disable_gradient_checkpointing(self) -> None:
+        self.recomputes = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, self.calls = self.norm(x.flatten(1)), self.calls + 1
+        if self.calls == 6 and not self.recomputes:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self.layer(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 60.0])
+def test_averages_of_a_batch_norm_have_not_moved_twice(tmp_path: Path, checkpoint_seconds: float) -> None:
+    def fresh(runs_out: bool) -> GradientLearner:
+        network = Normed().double()
+        network.calls = 0 if runs_out else 100
+
+        def loss(batch: Batch, rng: Generator) -> Mapping[str, Tensor]:
+            return {"l2": network(batch.nir).square().mean()}
+
+        return GradientLearner(network, torch.optim.AdamW(network.parameters(), 1e-2), loss)
+
+    whole, _, _ = run(lambda: fresh(False), tmp_path / "whole")
+    other, means, told = run(lambda: fresh(True), tmp_path / "other", checkpoint_seconds=checkpoint_seconds)
+    assert means == Means(8, recompute=True) and len(told) == 1
+    for name, value in whole.weights().items():
+        assert torch.equal(value, other.weights()[name]), name
+
+
+def test_a_training_that_goes_on_in_other_pieces_says_so_and_ends_where_it_would_have(tmp_path: Path) -> None:
+    whole, _, _ = run(lambda: learner(Card(8)), tmp_path / "whole")
+    stop = iter(["", "", "", "", "SIGTERM"])
+    with pytest.raises(StoppedError):
+        ended(lambda: learner(Card(8)), tmp_path / "other", stopping=lambda: next(stop))
+    told: list[str] = []
+    other = ended(lambda: learner(Card(8)), tmp_path / "other", piece=3, tell=told.append)
+    assert same(whole, other.learner)
+    assert told == [
+        "going on at update 6 with float32 on cpu, 3 rows of the batch at a time; "
+        "before it was float32 on cpu, 8 rows of the batch at a time"
+    ]
+    assert computed(other, 8) == {
+        "piece": 3,
+        "recompute": False,
+        "ways": [way(1, 8), way(6, 3)],
+    }
+
+
+def way(first: int, piece: int) -> dict[str, Any]:
+    return {"from": first, "device": "cpu", "precision": "float32", "piece": piece, "recompute": False}
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 60.0])
+def test_each_way_in_which_updates_were_computed_is_recorded(tmp_path: Path, checkpoint_seconds: float) -> None:
+    """Those alone that the result was computed in: what was lost with a failed update is none of it."""
+    lost: list[int] = []
+    halfway = ended(lambda: Halfway(learner(Card(8)), lost), tmp_path / "other", checkpoint_seconds=checkpoint_seconds)
+    found = computed(halfway, 8)
+    assert lost == [7] and found["piece"] == 4
+    if checkpoint_seconds:  # no checkpoint: all was done again
+        assert "ways" not in found
+    else:
+        assert found["ways"][0] == way(1, 8) and found["ways"][-1]["piece"] == 4 and len(found["ways"]) == 2
+
+
+def test_a_training_in_one_way_and_one_of_earlier_versions_tell_of_none(tmp_path: Path) -> None:
+    assert computed(ended(lambda: learner(Card(2)), tmp_path / "one", tell=str), 8) == Means(2).recorded(8)
+    stop = iter(["", "", "SIGTERM"])
+    with pytest.raises(StoppedError):
+        ended(lambda: learner(Card(8)), tmp_path / "old", stopping=lambda: next(stop))
+    left = Unfinished(tmp_path / "old", "key", "", tmp_path / "damaged")
+    found = read_checkpoint(left, torch.device("cpu"))
+    assert found is not None
+    write_checkpoint(left, found[0], {name: value for name, value in found[1].items() if name != "ways"})
+    assert computed(ended(lambda: learner(Card(8)), tmp_path / "old", piece=2, tell=pytest.fail), 8) == {
+        "piece": 2,
+        "recompute": False,
+    }
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:

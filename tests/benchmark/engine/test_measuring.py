@@ -97,3 +97,12 @@ def test_a_metric_cannot_change_the_faces_of_the_next() -> None:
 
     assert values(Difference(), measure) == [3, 3]
     assert TRANSLATED.mean() == 0.5 and REAL.mean() == -0.5
+
+
+def test_faces_that_do_not_fit_at_once_have_the_numbers_that_they_have() -> None:
+    def scarce(translated: Tensor, real: Tensor) -> Tensor:
+        if len(translated) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return (translated - real).mean((1, 2, 3))
+
+    assert values(Difference(), scarce) == [0.5, 1.5]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nferbench.contract.noise import derive_seed
 from nferbench.contract.printable import from_cell
@@ -134,3 +134,19 @@ def test_each_training_has_a_seed_of_its_own_and_the_first_has_that_of_earlier_v
     first, *others = by_row[0]
     assert first == derive_seed("recognise", 7, 1) and len({first, *others}) == 3
     assert by_row == [by_row[0]] * 2  # rows differ in their extra set alone
+
+
+def test_a_test_that_runs_out_of_memory_gives_the_same_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (stage, *_), context = recognitions(tmp_path / "one", "fer-models.smallcnn.epochs=1")
+    expected = predictions(stage, context)
+    plain = type(stage.fer).logits
+
+    def scarce(self: Any, network: nn.Module, images: Tensor) -> Tensor:
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return plain(self, network, images)
+
+    monkeypatch.setattr(type(stage.fer), "logits", scarce)
+    (stage, *_), context = recognitions(tmp_path / "other", "fer-models.smallcnn.epochs=1")
+    found = predictions(stage, context)
+    assert [row["predicted"] for row in found] == [row["predicted"] for row in expected]

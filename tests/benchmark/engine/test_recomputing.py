@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers import VQModel
 from torch import nn
 
 from nferbench import FaceSpec, NetworkRecipe
@@ -67,3 +68,8 @@ def test_it_can_be_turned_off_again() -> None:
 
 def test_a_network_that_cannot_says_so() -> None:
     assert not recompute(nn.Linear(2, 2), True)
+
+
+def test_a_model_of_diffusers_that_says_that_it_cannot_is_left_alone() -> None:
+    network = VQModel(block_out_channels=(8,), norm_num_groups=4)
+    assert not recompute(network, True)

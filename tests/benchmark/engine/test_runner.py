@@ -395,7 +395,7 @@ def test_a_lack_of_memory_is_told_as_such(
     mine, _ = multiprocessing.Pipe()
     finished = worker.attempt(FACES, setup(tmp_path), mine, torch.device("cpu"), {})
     assert finished.status.startswith(status) and "\n" not in finished.reason
-    assert ("lower --batch" in finished.reason) is (status == "out")
+    assert ("lower --jobs" in finished.reason) is (status == "out")
     assert bool(finished.trace) is (status == "failed")
 
 

@@ -223,6 +223,40 @@ def test_a_full_disk_inside_a_checkpoint_is_an_error_of_the_disk_and_leaves_the_
     assert read_checkpoint(left, torch.device("cpu")) == (1, {"learner": {}, "log": []})
 
 
+def test_memory_that_ends_inside_a_checkpoint_leaves_no_half_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(state: Any, file: Any) -> None:
+        file.write(b"half")
+        raise MemoryError
+
+    left = unfinished(tmp_path / "one")
+    monkeypatch.setattr(torch, "save", lacking)
+    with pytest.raises(MemoryError):
+        write_checkpoint(left, 1, {})
+    assert not list(left.folder.iterdir())
+
+
+class Unsaved(Stopping):
+    """A learner whose state does not fit into memory a second time."""
+
+    def state_dict(self) -> dict[str, Any]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.\nMore")
+
+
+def test_a_checkpoint_that_memory_is_too_short_for_is_left_out_and_the_training_goes_on(tmp_path: Path) -> None:
+    whole = run(learner, tmp_path / "one")
+    told: list[str] = []
+    rest = run(lambda: Unsaved(learner(), 99), tmp_path / "other", tell=told.append, checkpoint_seconds=0)
+    assert same(whole.weights(), rest.learner.weights())
+    assert told[0] == ("no checkpoint at update 1: CUDA out of memory. Tried to allocate 1 GiB; going on without it")
+
+
+def test_a_training_that_is_stopped_and_cannot_be_saved_fails(tmp_path: Path) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        run(lambda: Unsaved(learner(), 99), tmp_path / "one", stopping=lambda: "SIGTERM")
+
+
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
     averaged, raw = (run(lambda ema=ema: learner(ema), tmp_path / str(ema)) for ema in (0.9, 0.0))
     assert not same(averaged.weights(), raw.weights())
