@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+from program import program
 from typer.testing import CliRunner
 
 from nferbench.cli import on_card
@@ -21,9 +21,8 @@ TOY = Path(__file__).parents[2] / "plugins" / "toy.py"
 PLAN = ("--plugin", str(TOY), "--dataset", "toy", "--extra", "toy-extra", "--folds", "2")
 
 
-def plan(tmp_path: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", "nferbench", "plan", *PLAN, "--workspace", str(tmp_path / "runs"), *words]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+def plan(tmp_path: Path, *words: str, code: int = 0) -> CompletedProcess[str]:
+    done = program("plan", *PLAN, "--workspace", tmp_path / "runs", *words)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

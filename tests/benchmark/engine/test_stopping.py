@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from processes import TOY, is_deaf, starts_slowly, stops, stops_unasked
+from program import program
 from torch import Tensor, nn
 
 from nferbench.contract.errors import StoppedError
@@ -35,18 +36,18 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 FACES = tuple(PrepareFaces(TOY.Blobs(first=first), "content", 32, "given", 0) for first in (0, 10))
 
 
-def command(workspace: Path) -> list[str]:
+def arguments(workspace: Path) -> list[str]:
     words = ["run", "--plugin", str(PLUGINS / "toy.py"), "--plugin", str(PLUGINS / "slow.py"), "--methods", "slow"]
     words += ["--dataset", "toy", "--extra", "none", "--folds", "2", "--fold", "0", "--jobs", "1"]
     words += ["--set", "fer-models.smallcnn.epochs=1", "--workspace", str(workspace)]
-    return [sys.executable, "-m", "nferbench", *words]
+    return words
 
 
 @contextmanager
 def at_work(workspace: Path, seen: Callable[[], bool], **slow: str) -> Iterator[subprocess.Popen[str]]:
     """A run whose trainings or translations are slow, once something is seen of it."""
     process = subprocess.Popen(
-        command(workspace),
+        [sys.executable, "-m", "nferbench", *arguments(workspace)],
         env=os.environ | {"SLOW_SIGN": str(workspace.with_suffix(".sign"))} | slow,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -94,7 +95,7 @@ def test_sigterm_costs_no_update_and_the_next_run_ends_alike(tmp_path: Path) -> 
     assert not list(stopped.glob("locks/*")) and not list(stopped.glob("failures/*"))
 
     for workspace in (stopped, whole):
-        assert subprocess.run(command(workspace), capture_output=True, timeout=120).returncode == 0
+        assert program(*arguments(workspace)).returncode == 0
     (description,) = stopped.glob("networks/*/stage.json")
     said = json.loads(description.read_text("utf-8"))
     assert said["cost"]["resumed"] is True and said["cost"]["seconds_before"] > 0
