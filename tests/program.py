@@ -82,6 +82,9 @@ def _main(words: list[str], environment: Mapping[str, str], folder: Path, said: 
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.clear()
     os.environ.update(environment)
+    if coding := environment.get("PYTHONIOENCODING"):  # which Python itself reads as it starts
+        for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
+            stream.reconfigure(encoding=coding, errors=errors)  # type: ignore[union-attr]
     os.chdir(folder)
     sys.argv = ["nferbench", *words]
     fork = multiprocessing.get_context("fork")

@@ -48,7 +48,7 @@ def test_a_training_is_given_what_its_card_has_left(tmp_path: Path, monkeypatch:
     request = Request("synthetic-hfe", ("t2v-ddpm",), "none", "quick-cold", folds=2)
     store = Store(tmp_path)
     work = plan_work(resolve(request, load_plugins(installed=False)), {}, store, "")
-    stage = next(each for each in work.stages if isinstance(each, TrainNetwork))
+    stage = replace(next(each for each in work.stages if isinstance(each, TrainNetwork)), recipe=RECIPE)
     batch = stage.recipe.batch_size
     room = {"bytes": 1 << 40}
     monkeypatch.setattr(fitting, "room_on", lambda device, sharing: room["bytes"] // sharing)
