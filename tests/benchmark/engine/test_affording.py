@@ -24,7 +24,7 @@ from nferbench.workspace.store import Store
 from nferbench_methods.diffusion.score import ScoreRecipe
 
 SPEC = FaceSpec(32)
-RECIPE = ScoreRecipe(width=8, multipliers=(1, 2), res_blocks=1, attention=(), head_channels=8, batch_size=8)
+RECIPE = ScoreRecipe(width=8, multipliers=(1,), res_blocks=1, attention=(), head_channels=8, batch_size=4)
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +36,11 @@ def _anew() -> Iterator[None]:
 
 def test_the_piece_follows_from_the_room_and_fits_it() -> None:
     training = Training(RECIPE, SPEC)
-    whole, took = afforded(training, 8, 1e12)
-    assert whole == Means(8)
-    less, smaller = afforded(training, 8, took.peak - 1)
-    assert less == Means(4) and smaller.peak < took.peak
-    least, _ = afforded(training, 8, 1)
+    whole, took = afforded(training, 4, 1e12)
+    assert whole == Means(4)
+    less, smaller = afforded(training, 4, took.peak - 1)
+    assert less == Means(2) and smaller.peak < took.peak
+    least, _ = afforded(training, 4, 1)
     assert least == Means(1, recompute=True)
 
 
