@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from multiprocessing import forkserver
@@ -87,8 +88,15 @@ def _main(words: list[str], environment: Mapping[str, str], folder: Path, said: 
             stream.reconfigure(encoding=coding, errors=errors)  # type: ignore[union-attr]
     os.chdir(folder)
     sys.argv = ["nferbench", *words]
+    os.register_at_fork(after_in_child=_hears_nothing)
     fork = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda method=None: fork  # type: ignore[assignment]
     from nferbench.cli import main
 
     main()
+
+
+def _hears_nothing() -> None:
+    """A worker takes over no handler of the program, as one that is started anew does not."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
