@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import subprocess
-import sys
 import tomllib
 from collections import Counter
 from dataclasses import replace
@@ -19,6 +17,7 @@ import torch
 import typer
 import yaml
 from PIL import Image
+from program import program
 
 import nferbench
 from nferbench import Batch, FaceSpec, ImageNoise
@@ -147,7 +146,7 @@ def test_every_plugin_of_the_docs_runs(of_docs: dict[str, Path], tmp_path: Path)
         *("--metrics", "edge-gap"),
         *(word for file in files for word in ("--plugin", str(file))),
     ]
-    done = subprocess.run([sys.executable, "-m", "nferbench", *words], capture_output=True, text=True, timeout=240)
+    done = program(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = ("nfer-sde", "unet-l1", "edge-sde", "tone-map")
     for row in rows:

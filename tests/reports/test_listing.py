@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
+
+from program import program
 
 from nferbench_reports.listing import list_records
 
@@ -43,8 +43,8 @@ def test_the_command_prints_one_unbroken_line_a_record_and_writes_nothing(worksp
     name = "a-name-that-is-much-longer-than-a-column-of-a-table-would-be"
     workspace.record([finished(workspace, "m")], name)
     (workspace.root / "records" / "bad.json").write_text("{")
-    words = [sys.executable, "-m", "nferbench", "report", "--list", "--workspace", str(workspace.root)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    words = ["report", "--list", "--workspace", str(workspace.root)]
+    done = program(*words)
     assert done.returncode == 1 and "not in the list: records/bad.json: not readable" in done.stderr
     heads, line = done.stdout.splitlines()
     assert heads.split()[:3] == ["record", "data", "set"]

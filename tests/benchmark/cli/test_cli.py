@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+from program import Program, program
 
 from nferbench import __version__
 
@@ -31,15 +32,18 @@ def command(*arguments: str) -> list[str]:
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+    done = program(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr or code == 1
     return done.stdout + done.stderr
 
 
+def words(workspace: Path, methods: str, *more: str) -> list[str]:
+    return ["run", "--plugin", str(TOY), "--workspace", str(workspace), "--methods", methods, *SMALL, *more]
+
+
 def bench(workspace: Path, methods: str, *more: str, code: int = 0) -> str:
-    plugins = ("--plugin", str(TOY), "--workspace", str(workspace), "--methods", methods)
-    return run("run", *plugins, *SMALL, *more, code=code)
+    return run(*words(workspace, methods, *more), code=code)
 
 
 def numbers(workspace: Path) -> dict[str, str]:
@@ -53,8 +57,11 @@ def numbers(workspace: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace made by processes that load everything themselves, whose numbers are those of all others."""
     workspace = tmp_path_factory.mktemp("finished")
-    bench(workspace, "none,toy-regression")
+    call = command(*words(workspace, "none,toy-regression"))
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
     return workspace
 
 
@@ -62,11 +69,12 @@ def test_help_is_quick_to_import() -> None:
     heavy = "('torch', 'pandas', 'diffusers', 'numpy')"
     code = f"import sys; from nferbench.cli.app import app; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
-    assert "run" in run("--help")
+    assert "run" in subprocess.run(command("--help"), capture_output=True, text=True).stdout
 
 
 def test_the_version_is_told() -> None:
-    assert run("--version") == f"nferbench {__version__}\n"
+    done = subprocess.run(command("--version"), capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"nferbench {__version__}\n", "")
 
 
 def test_a_finished_run_does_nothing_again(finished: Path) -> None:
@@ -159,19 +167,16 @@ def test_results_depend_neither_on_batch_nor_order_nor_workers(finished: Path, t
 
 def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(finished: Path, tmp_path: Path) -> None:
     rng = random.Random(7)
-    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "none,toy-regression", *SMALL)
     kept: dict[str, int] = {}
     for _ in range(4):
-        process = subprocess.Popen(
-            command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        time.sleep(rng.uniform(3, 9))
-        os.kill(process.pid, signal.SIGKILL)  # the runner alone: its workers must end by themselves
-        process.wait()
+        begun = Program(*words(tmp_path, "none,toy-regression"))
+        time.sleep(rng.uniform(0.6, 1.8))
+        os.kill(begun.pid, signal.SIGKILL)  # the runner alone: its workers must end by themselves
+        begun.ended()
         now = {str(file): file.stat().st_mtime_ns for file in tmp_path.glob("*/*/stage.json")}
         assert kept.items() <= now.items()  # nothing that was committed is done twice
         kept = now
-    run(*arguments)
+    bench(tmp_path, "none,toy-regression")
     assert numbers(tmp_path) == numbers(finished)
 
 
@@ -241,12 +246,11 @@ def test_faulty_plugins_cost_their_own_rows_only(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(finished: Path, tmp_path: Path) -> None:
-    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "none,toy-regression", *SMALL)
-
     def little_room() -> None:  # no file above 30 kB: the prepared faces do not fit
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, preexec_fn=little_room)
+    call = command(*words(tmp_path, "none,toy-regression"))
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300, preexec_fn=little_room)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "make room and start the same command again" in done.stderr and "Traceback" not in done.stdout + done.stderr
     bench(tmp_path, "none,toy-regression")
@@ -262,16 +266,15 @@ def test_landmarks_that_are_missing_are_told_before_any_training(tmp_path: Path)
 
 
 def test_ctrl_c_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
-    arguments = ("run", "--plugin", str(TOY), "--workspace", str(tmp_path), "--methods", "toy-regression", *SMALL)
     process = subprocess.Popen(
-        command(*arguments),
+        command(*words(tmp_path, "toy-regression")),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(tmp_path.glob("faces/*/stage.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
@@ -281,15 +284,9 @@ def test_ctrl_c_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.glob("faces/*/stage.json"))
 
 
-def together(workspace: Path) -> list[subprocess.Popen[str]]:
+def together(workspace: Path) -> list[Program]:
     """Three identical runs of one fold, started at once."""
-    words = ("run", "--plugin", str(TOY), "--workspace", str(workspace), "--methods", "none,toy-regression", *SMALL)
-    return [
-        subprocess.Popen(
-            command(*words, "--fold", "0", "--jobs", "1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for _ in range(3)
-    ]
+    return [Program(*words(workspace, "none,toy-regression", "--fold", "0", "--jobs", "1")) for _ in range(3)]
 
 
 def done_by_it(text: str) -> list[str]:
@@ -299,9 +296,10 @@ def done_by_it(text: str) -> list[str]:
 
 def test_identical_runs_divide_the_work(finished: Path, tmp_path: Path) -> None:
     texts = []
-    for process in together(tmp_path):
-        texts.append(process.communicate(timeout=300)[0])
-        assert process.returncode == 0, texts[-1]
+    for begun in together(tmp_path):
+        done = begun.ended()
+        texts.append(done.stdout + done.stderr)
+        assert done.returncode == 0, texts[-1]
     did = [stage for text in texts for stage in done_by_it(text)]
     assert len(did) == len(set(did)) == len(list(tmp_path.glob("*/*/stage.json")))
     assert any("  done by another run  " in text or "nothing to do" in text for text in texts)
@@ -315,12 +313,11 @@ def test_one_of_several_runs_is_killed_and_the_others_finish(finished: Path, tmp
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("faces/*/stage.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    first.kill()
-    first.wait()
-    for process in others:
-        text = process.communicate(timeout=300)[0]
-        assert process.returncode == 0, text
-        assert "0 not." in text
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.ended().returncode == -signal.SIGKILL
+    for begun in others:
+        done = begun.ended()
+        assert done.returncode == 0 and "0 not." in done.stdout, done.stdout + done.stderr
     assert numbers(tmp_path).items() <= numbers(finished).items()
 
 

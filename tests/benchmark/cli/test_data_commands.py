@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from program import program
 
 from nferbench.contract.errors import UsageError
 from nferbench.datasets.manifest import dataset_from_path
@@ -23,8 +22,7 @@ PLUGINS = load_plugins(installed=False)
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    call = [sys.executable, "-m", "nferbench", *arguments]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+    done = program(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from program import program
 from typer.testing import CliRunner
 
 from nferbench import UsageError
@@ -63,8 +62,7 @@ def guided(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(command: str, plugin: Path, workspace: Path, *words: str, code: int = 0) -> str:
     plugins = ("--plugin", str(TOY), "--plugin", str(plugin))
-    whole = [sys.executable, "-m", "nferbench", command, *plugins, *WHERE, "--workspace", str(workspace), *words]
-    done = subprocess.run(whole, capture_output=True, text=True, timeout=300)
+    done = program(command, *plugins, *WHERE, "--workspace", workspace, *words)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr

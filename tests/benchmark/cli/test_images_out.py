@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from program import program
 from typer.testing import CliRunner
 
 from nferbench.cli.app import app
@@ -47,7 +46,7 @@ def manifest(folder: Path, rows: list[dict[str, str]], name: str = "manifest.csv
 
 
 def by_processes(*words: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "nferbench", *words], capture_output=True, text=True, timeout=300)
+    done = program(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

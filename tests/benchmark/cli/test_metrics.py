@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from program import program
 from typer.testing import CliRunner
 
 from nferbench.cli.app import app
@@ -23,7 +22,7 @@ WORDS = (
 
 def run(workspace: Path, *more: str, code: int = 0) -> str:
     words = ("run", *WORDS, "--workspace", str(workspace), *more)
-    done = subprocess.run([sys.executable, "-m", "nferbench", *words], capture_output=True, text=True, timeout=300)
+    done = program(*words)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr

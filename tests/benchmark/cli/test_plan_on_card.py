@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+from program import program
 from typer.testing import CliRunner
 
 from nferbench.cli import on_card
@@ -19,14 +22,20 @@ from nferbench.planning.demands import Demand, Item
 from nferbench.workspace.stages import PrepareFaces
 
 TOY = Path(__file__).parents[2] / "plugins" / "toy.py"
+Start = Callable[..., CompletedProcess[str]]
 PLAN = ("--plugin", str(TOY), "--dataset", "toy", "--extra", "toy-extra", "--folds", "2")
 
 
-def plan(tmp_path: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", "nferbench", "plan", *PLAN, "--workspace", str(tmp_path / "runs"), *words]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+def plan(tmp_path: Path, *words: str, code: int = 0, start: Start = program) -> CompletedProcess[str]:
+    done = start("plan", *PLAN, "--workspace", str(tmp_path / "runs"), *words)
     assert done.returncode == code, done.stdout + done.stderr
     return done
+
+
+def anew(*words: str) -> CompletedProcess[str]:
+    """As from a shell: what plugins do in the program's processes depends on how these are started."""
+    call = [sys.executable, "-m", "nferbench", *words]
+    return subprocess.run(call, capture_output=True, text=True, timeout=300)
 
 
 def test_json_is_all_that_is_printed_and_names_every_network(tmp_path: Path) -> None:
@@ -116,7 +125,7 @@ def test_json_is_all_that_is_printed_whatever_plugins_say_and_whatever_this_mach
     (tmp_path / "loud.py").write_text(LOUD, "utf-8")
     (tmp_path / "broken.py").write_text("raise ValueError('broken')", "utf-8")
     plugins = ("--plugin", str(tmp_path / "loud.py"), "--plugin", str(tmp_path / "broken.py"))
-    done = plan(tmp_path, *plugins, "--methods", "loud", "--on", "24:165", "--json", "--device", "cuda")
+    done = plan(tmp_path, *plugins, "--methods", "loud", "--on", "24:165", "--json", "--device", "cuda", start=anew)
     assert [each["name"] for each in json.loads(done.stdout)["translations"]] == ["loud"]
     assert "print" in done.stderr and "written" in done.stderr and "broken.py did not load" in done.stderr
 
@@ -125,7 +134,7 @@ def test_a_plugin_that_ends_the_process_is_one_line(tmp_path: Path) -> None:
     lines = "import multiprocessing, os\nif multiprocessing.parent_process() is not None:\n    os._exit(3)\n"
     (tmp_path / "ends.py").write_text(lines, "utf-8")
     words = ("--plugin", str(tmp_path / "ends.py"), "--methods", "toy-regression", "--on", "h100", "--json")
-    done = plan(tmp_path, *words, code=1)
+    done = plan(tmp_path, *words, code=1, start=anew)
     assert not done.stdout and "exit code 3" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 

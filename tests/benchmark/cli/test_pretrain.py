@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from program import program
 
 TINY = ("--methods", "pix2pix", "--set", "methods.pix2pix.generator.epochs=1", "--preset", "quick-cold")
 OTHERS = ("--set", "datasets.synthetic-others.subjects=2")
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run([sys.executable, "-m", "nferbench", *arguments], capture_output=True, text=True, timeout=300)
+    done = program(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from program import program
 
 TOY = Path(__file__).parents[2] / "plugins" / "toy.py"
 SMALL = ("--dataset", "toy", "--extra", "toy-extra", "--folds", "2", "--set", "fer-models.smallcnn.epochs=1")
@@ -16,7 +15,7 @@ METHODS = ("--methods", "none,toy-regression")
 
 
 def call(*words: str, code: int = 0) -> str:
-    done = subprocess.run([sys.executable, "-m", "nferbench", *words], capture_output=True, text=True, timeout=300)
+    done = program(*words)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr

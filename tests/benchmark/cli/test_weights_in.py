@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from program import program
 from safetensors.torch import load_file, save_file
 
 TINY = ("--methods", "pix2pix", "--preset", "quick-cold")
@@ -18,7 +17,7 @@ INIT = "methods.pix2pix.generator.init"
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run([sys.executable, "-m", "nferbench", *arguments], capture_output=True, text=True, timeout=300)
+    done = program(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -14,19 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from program import program
 from workspaces import Made, content, rows_of, two_rows
 
 TOY = Path(__file__).parents[2] / "plugins" / "toy.py"
 
 
 def call(*words: object, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "nferbench", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-    )
+    done = program(*words)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -7,8 +7,6 @@ import io
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from PIL import Image
+from program import program
 
 from nferbench.contract.dataset import EXPRESSIONS, FaceDataset, Modality
 from nferbench.datasets.folder import FolderDataset
@@ -295,11 +294,9 @@ def test_verify_counts_and_names_and_finds_the_set_usable(tree: Tree) -> None:
 
 
 def run(*arguments: str) -> str:
-    call = [sys.executable, "-m", "nferbench", *arguments]
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}  # the least that a terminal can do
-    done = subprocess.run(call, capture_output=True, env=environment, timeout=300)
-    text = (done.stdout + done.stderr).decode("ascii")
-    assert done.returncode == 0 and "Traceback" not in text, text
+    done = program(*arguments, PYTHONIOENCODING="ascii")  # the least that a terminal can do
+    text = done.stdout + done.stderr
+    assert done.returncode == 0 and text.isascii() and "Traceback" not in text, text
     return text
 
 

@@ -24,7 +24,7 @@ from nferbench.workspace.store import Store
 from nferbench_methods.diffusion.score import ScoreRecipe
 
 SPEC = FaceSpec(32)
-RECIPE = ScoreRecipe(width=8, multipliers=(1, 2), res_blocks=1, attention=(), head_channels=8, batch_size=8)
+RECIPE = ScoreRecipe(width=8, multipliers=(1,), res_blocks=1, attention=(), head_channels=8, batch_size=4)
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +36,11 @@ def _anew() -> Iterator[None]:
 
 def test_the_piece_follows_from_the_room_and_fits_it() -> None:
     training = Training(RECIPE, SPEC)
-    whole, took = afforded(training, 8, 1e12)
-    assert whole == Means(8)
-    less, smaller = afforded(training, 8, took.peak - 1)
-    assert less == Means(4) and smaller.peak < took.peak
-    least, _ = afforded(training, 8, 1)
+    whole, took = afforded(training, 4, 1e12)
+    assert whole == Means(4)
+    less, smaller = afforded(training, 4, took.peak - 1)
+    assert less == Means(2) and smaller.peak < took.peak
+    least, _ = afforded(training, 4, 1)
     assert least == Means(1, recompute=True)
 
 
@@ -48,7 +48,7 @@ def test_a_training_is_given_what_its_card_has_left(tmp_path: Path, monkeypatch:
     request = Request("synthetic-hfe", ("t2v-ddpm",), "none", "quick-cold", folds=2)
     store = Store(tmp_path)
     work = plan_work(resolve(request, load_plugins(installed=False)), {}, store, "")
-    stage = next(each for each in work.stages if isinstance(each, TrainNetwork))
+    stage = replace(next(each for each in work.stages if isinstance(each, TrainNetwork)), recipe=RECIPE)
     batch = stage.recipe.batch_size
     room = {"bytes": 1 << 40}
     monkeypatch.setattr(fitting, "room_on", lambda device, sharing: room["bytes"] // sharing)

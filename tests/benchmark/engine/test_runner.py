@@ -47,27 +47,27 @@ def setup(workspace: Path) -> Setup:
     return Setup(workspace, {}, (), "cpu", 1, 30.0)
 
 
-def test_what_needs_what_failed_waits_along_the_whole_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "serve", fails)
-    outcome = runner.run_stages(CHAIN, setup(tmp_path), Store(tmp_path), Silent(), jobs=2)
-    assert [outcome.failed[stage].status for stage in CHAIN] == ["failed", "waiting", "waiting"]
-    assert all("faces toy-32px: failed, on purpose" in outcome.failed[stage].reason for stage in CHAIN[1:])
-
-
-def test_a_worker_whose_child_lives_on_is_noticed_when_it_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "serve", leaves_a_child)
-    began = time.monotonic()
-    outcome = runner.run_stages(CHAIN[:1], setup(tmp_path), Store(tmp_path), Silent(), jobs=1)
-    assert outcome.failed[FACES].status == "killed" and "signal 9" in outcome.failed[FACES].reason
-    assert time.monotonic() - began < 20  # the child sleeps for 30
-
-
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Worker processes that are copies of this one: a new one would load torch for a worker that only pretends."""
     forked = multiprocessing.get_context("fork")
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: forked)
     return monkeypatch
+
+
+def test_what_needs_what_failed_waits_along_the_whole_chain(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:
+    quick.setattr(runner, "serve", fails)
+    outcome = runner.run_stages(CHAIN, setup(tmp_path), Store(tmp_path), Silent(), jobs=2)
+    assert [outcome.failed[stage].status for stage in CHAIN] == ["failed", "waiting", "waiting"]
+    assert all("faces toy-32px: failed, on purpose" in outcome.failed[stage].reason for stage in CHAIN[1:])
+
+
+def test_a_worker_whose_child_lives_on_is_noticed_when_it_dies(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:
+    quick.setattr(runner, "serve", leaves_a_child)
+    began = time.monotonic()
+    outcome = runner.run_stages(CHAIN[:1], setup(tmp_path), Store(tmp_path), Silent(), jobs=1)
+    assert outcome.failed[FACES].status == "killed" and "signal 9" in outcome.failed[FACES].reason
+    assert time.monotonic() - began < 20  # the child sleeps for 30
 
 
 def faces(first: int) -> PrepareFaces:
@@ -363,7 +363,7 @@ def test_a_process_of_ours_ends_with_the_one_that_started_it(late: bool) -> None
 def test_a_worker_whose_runner_is_gone_ends_and_notes_no_failure(tmp_path: Path) -> None:
     mine, theirs = multiprocessing.Pipe()
     mine.send(FACES)
-    process = multiprocessing.get_context("spawn").Process(target=serves_nobody, args=(theirs, mine, setup(tmp_path)))
+    process = multiprocessing.get_context("fork").Process(target=serves_nobody, args=(theirs, mine, setup(tmp_path)))
     process.start()
     mine.close()
     process.join(timeout=60)

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from processes import TOY, is_deaf, starts_slowly, stops, stops_unasked
+from program import Program, program
 from torch import Tensor, nn
 
 from nferbench.contract.errors import StoppedError
@@ -35,32 +34,11 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 FACES = tuple(PrepareFaces(TOY.Blobs(first=first), "content", 32, "given", 0) for first in (0, 10))
 
 
-def command(workspace: Path) -> list[str]:
+def arguments(workspace: Path) -> list[str]:
     words = ["run", "--plugin", str(PLUGINS / "toy.py"), "--plugin", str(PLUGINS / "slow.py"), "--methods", "slow"]
     words += ["--dataset", "toy", "--extra", "none", "--folds", "2", "--fold", "0", "--jobs", "1"]
     words += ["--set", "fer-models.smallcnn.epochs=1", "--workspace", str(workspace)]
-    return [sys.executable, "-m", "nferbench", *words]
-
-
-@contextmanager
-def at_work(workspace: Path, seen: Callable[[], bool], **slow: str) -> Iterator[subprocess.Popen[str]]:
-    """A run whose trainings or translations are slow, once something is seen of it."""
-    process = subprocess.Popen(
-        command(workspace),
-        env=os.environ | {"SLOW_SIGN": str(workspace.with_suffix(".sign"))} | slow,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not seen() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.05)
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return words
 
 
 def mark(workspace: Path) -> int:
@@ -83,22 +61,26 @@ def weights(workspace: Path) -> bytes:
 def test_sigterm_costs_no_update_and_the_next_run_ends_alike(tmp_path: Path) -> None:
     """No checkpoint is due before 30 s, so that one that is there was written for the signal."""
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    with at_work(stopped, lambda: trains(stopped), SLOW_TRAIN="0.05") as process:
-        os.killpg(process.pid, signal.SIGTERM)  # to all processes, as Slurm does
-        text, _ = process.communicate(timeout=60)
-    assert process.returncode == 143, text
+    begun = Program(*arguments(stopped), SLOW_SIGN=str(stopped.with_suffix(".sign")), SLOW_TRAIN="0.05")
+    deadline = time.monotonic() + 120
+    while not trains(stopped) and time.monotonic() < deadline and begun.goes_on():
+        time.sleep(0.05)
+    os.killpg(begun.pid, signal.SIGTERM)  # to all processes, as Slurm does
+    done = begun.ended()
+    text = done.stdout + done.stderr
+    assert done.returncode == 143, text
     assert "network-toy-fold0  stopped: stopped by SIGTERM; the same command goes on from its checkpoint" in text
     assert text.endswith("error: stopped by SIGTERM; what is done stays, start the same command again to go on\n")
-    done = mark(stopped)
-    assert 0 < done < 200
+    reached = mark(stopped)
+    assert 0 < reached < 200
     assert not list(stopped.glob("locks/*")) and not list(stopped.glob("failures/*"))
 
     for workspace in (stopped, whole):
-        assert subprocess.run(command(workspace), capture_output=True, timeout=120).returncode == 0
+        assert program(*arguments(workspace)).returncode == 0
     (description,) = stopped.glob("networks/*/stage.json")
     said = json.loads(description.read_text("utf-8"))
     assert said["cost"]["resumed"] is True and said["cost"]["seconds_before"] > 0
-    assert said["result"]["resumed_at"] == [done]
+    assert said["result"]["resumed_at"] == [reached]
     assert weights(stopped) == weights(whole)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from program import program
 
 from nferbench.contract.detector import Detection, FaceDetector
 from nferbench.contract.errors import UsageError
@@ -122,10 +121,10 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         write_landmarks(plugins.datasets["synthetic-hfe"], Opening(), None, silent)
     (tmp_path / "boxes.py").write_text(PLUGIN)
     root = oulu(tmp_path / "data")
-    call = [sys.executable, "-m", "nferbench", "data", "landmarks", "oulu-casia"]
-    call += ["--data-root", str(root), "--plugin", str(tmp_path / "boxes.py")]
+    words = ["data", "landmarks", "oulu-casia"]
+    words += ["--data-root", str(root), "--plugin", str(tmp_path / "boxes.py")]
     for detector, message in (("boxes", "detector 'boxes' finds no landmarks"), ("given", "needs a --detector")):
-        done = subprocess.run([*call, "--detector", detector], capture_output=True, text=True, timeout=120)
+        done = program(*words, "--detector", detector)
         assert done.returncode == 2 and message in done.stderr
     assert not list(root.glob("landmarks*"))
 
@@ -135,9 +134,9 @@ def test_the_command_tells_where_they_are_and_who_was_not_found(tmp_path: Path, 
     photo = Image.open(next((shared / "faces-london" / "vis" / "neutral").glob("*.jpg")))
     root = oulu(tmp_path)
     photo.save(root / "VL" / "Strong" / "P001" / "Anger" / "000.png")
-    call = [sys.executable, "-m", "nferbench", "data", "landmarks", "oulu-casia"]
-    call += ["--detector", "mesh", "--data-root", str(root), "--set", "datasets.oulu-casia.frames=all"]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=120)
+    words = ["data", "landmarks", "oulu-casia"]
+    words += ["--detector", "mesh", "--data-root", str(root), "--set", "datasets.oulu-casia.frames=all"]
+    done = program(*words)
     if "needs" in done.stderr:
         pytest.skip("the weights of detector mesh are not installed")
     assert done.returncode == 0, done.stderr

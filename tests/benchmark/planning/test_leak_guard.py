@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from program import program
 
 PEOPLE = ("p1", "p2", "p3", "p4")
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    call = [sys.executable, "-m", "nferbench", *arguments]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+    done = program(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -42,7 +42,7 @@ def test_runs_of_one_process_that_write_at_once_keep_all_rows(tmp_path: Path) ->
 
 
 def test_processes_that_write_at_once_keep_all_rows(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     start = context.Barrier(3)
     processes = [context.Process(target=write_as, args=(f"row-{i}", str(tmp_path), start)) for i in range(3)]
     for process in processes:

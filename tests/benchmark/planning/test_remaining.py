@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from program import program
 
 from nferbench.contract.dataset import Face, FaceDataset, Listing, Modality, Picture
 from nferbench.contract.errors import DataError
@@ -154,10 +153,10 @@ def test_a_run_whose_class_is_lost_trains_nothing_however_often_it_is_started(tm
                 Image.fromarray(noise).save(file)
                 if (modality, expression) == ("vis", "fear"):
                     file.write_text("<!doctype html><title>404</title>")
-    call = [sys.executable, "-m", "nferbench", "run", "--dataset", str(data), "--methods", "none", "--extra", "none"]
-    call += ["--preset", "quick", "--folds", "2", "--workspace", str(workspace)]
+    words = ["run", "--dataset", data, "--methods", "none", "--extra", "none"]
+    words += ["--preset", "quick", "--folds", "2", "--workspace", workspace]
     for _ in range(2):
-        done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+        done = program(*words)
         said = done.stdout + done.stderr
         assert done.returncode == 2 and "Traceback" not in said
         assert "error: html: no usable face of class `fear` is left (4 of 4 VIS faces left out: 4 not an image)" in said
