@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nferbench.machine.asking import answer
 from nferbench.machine.visible import VARIABLE
 
 PATIENCE = 120.0  # seconds; loading torch from a slow disk takes many, a driver that hangs never ends
@@ -48,15 +48,14 @@ def usable(names: Sequence[str], python: str = sys.executable) -> Usable:
     environment = {**os.environ, VARIABLE: ",".join(names)}
     call = [python, "-P", "-c", _QUESTION]
     try:
-        done = subprocess.run(call, env=environment, capture_output=True, timeout=PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        return Usable((), f"no answer within {PATIENCE:.0f} s")
+        code, said = answer(call, PATIENCE, environment)
+    except TimeoutError as error:
+        return Usable((), str(error))
     except OSError as error:
         return Usable((), f"{python} cannot be started ({error.strerror})")
-    said = done.stdout.decode("utf-8", "replace").splitlines()
-    answer = next((line.removeprefix(_MARK).strip() for line in reversed(said) if line.startswith(_MARK)), "")
-    if not answer.isdecimal():
-        return Usable((), answer or f"the process that tried it ended with exit code {done.returncode}")
+    found = next((line.removeprefix(_MARK).strip() for line in reversed(said.splitlines()) if line.startswith(_MARK)), "")
+    if not found.isdecimal():
+        return Usable((), found or f"the process that tried it ended with exit code {code}")
     # CUDA shows one part of a divided card at a time, so a count tells nothing of the others.
     divided = any(name.startswith("MIG-") for name in names)
-    return Usable(tuple(names) if divided else tuple(names[: int(answer)]), "" if int(answer) else "torch sees none")
+    return Usable(tuple(names) if divided else tuple(names[: int(found)]), "" if int(found) else "torch sees none")
