@@ -100,6 +100,8 @@ class GradientLearner(Learner, FERLearner):
         if not isinstance(self._loss, PiecewiseLoss):
             return False
         self._piece = piece
+        if piece:
+            self._captured = None  # pieces are for want of memory, and graphs keep what they take
         return True
 
     def _gradients(self, batch: Batch | LabelledBatch, rng: Generator) -> Mapping[str, Tensor]:

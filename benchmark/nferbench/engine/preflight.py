@@ -135,7 +135,7 @@ def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: 
     except (BrokenPipeError, ConnectionResetError):  # whoever asked is gone
         return
     except Exception as error:  # reported as one line by the process that asked
-        connection.send(f"the networks could not be built: {type(error).__name__}: {error}")
+        connection.send(f"the networks could not be built: {_told(error)}")
 
 
 def _rehearse(connection: Connection, setup: Setup, card: Card) -> None:
@@ -150,4 +150,10 @@ def _rehearse(connection: Connection, setup: Setup, card: Card) -> None:
     except (BrokenPipeError, ConnectionResetError, EOFError):  # whoever asked is gone
         return
     except Exception as error:  # reported as one line by the process that asked
-        connection.send(NferbenchError(f"the networks could not be rehearsed: {type(error).__name__}: {error}"))
+        connection.send(NferbenchError(f"the networks could not be rehearsed: {_told(error)}"))
+
+
+def _told(error: Exception) -> str:
+    """An error in a line; those of CUDA go on with advice for who writes kernels."""
+    first, *_ = [*str(error).strip().splitlines(), "no message"]
+    return f"{type(error).__name__}: {first}"
