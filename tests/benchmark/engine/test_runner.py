@@ -54,20 +54,20 @@ def test_what_needs_what_failed_waits_along_the_whole_chain(tmp_path: Path, monk
     assert all("faces toy-32px: failed, on purpose" in outcome.failed[stage].reason for stage in CHAIN[1:])
 
 
-def test_a_worker_whose_child_lives_on_is_noticed_when_it_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "serve", leaves_a_child)
-    began = time.monotonic()
-    outcome = runner.run_stages(CHAIN[:1], setup(tmp_path), Store(tmp_path), Silent(), jobs=1)
-    assert outcome.failed[FACES].status == "killed" and "signal 9" in outcome.failed[FACES].reason
-    assert time.monotonic() - began < 20  # the child sleeps for 30
-
-
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Worker processes that are copies of this one: a new one would load torch for a worker that only pretends."""
     forked = multiprocessing.get_context("fork")
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: forked)
     return monkeypatch
+
+
+def test_a_worker_whose_child_lives_on_is_noticed_when_it_dies(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:
+    quick.setattr(runner, "serve", leaves_a_child)
+    began = time.monotonic()
+    outcome = runner.run_stages(CHAIN[:1], setup(tmp_path), Store(tmp_path), Silent(), jobs=1)
+    assert outcome.failed[FACES].status == "killed" and "signal 9" in outcome.failed[FACES].reason
+    assert time.monotonic() - began < 20  # the child sleeps for 30
 
 
 def faces(first: int) -> PrepareFaces:
