@@ -29,7 +29,8 @@ from nferbench.contract import pixels
 from nferbench.contract.dataset import Face
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import NetworkRecipe
-from nferbench.engine import compared, means, measuring, scoring
+from nferbench.engine import compared, fitting, means, measuring, recognising, scoring
+from nferbench.engine.how import How
 from nferbench.engine.placing import placed
 from nferbench.engine.training import Steps
 from nferbench.faces.prepared import PreparedFaces
@@ -57,6 +58,7 @@ VARIANTS: dict[str, Translator] = {
     "cyclegan in grey": changed(
         "cyclegan", "generator", {"tie_grey": True, "grey_source": True, "identity_weight": 0, "pool": 0}
     ),
+    "cyclegan with a pool that is full": changed("cyclegan", "generator", {"pool": 1}),
     "hifacegan by instance": changed("hifacegan", "generator", {"tie_grey": True, "normalisation": "instance"}),
     "ilvr of the paper": replace(
         ROWS["ilvr"], reference_noise="paper", kernel="linear", grey_reference=True, variance="fixed-small"
@@ -265,6 +267,40 @@ def test_faces_go_to_the_device_for_any_other_metric(
         measuring.measure_faces(stage, translated(device.device))
     assert [each.device.type for each in given] == ["cuda", "cuda"]
     assert (tmp_path / "scores.csv").read_text().count("\n") == FACES + 1
+
+
+class Reached(Exception):
+    """Ends a stage where it would train, with the function that makes its batches."""
+
+    def __init__(self, *arguments: Any, **_: Any) -> None:
+        self.batch_of = arguments[1]
+
+
+@pytest.mark.parametrize("module", [fitting, recognising], ids=["a network", "a recogniser"])
+def test_batches_are_put_together_on_the_device(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+    faces = tuple(Face(f"{n}-{m}", m, str(n), "happy", str(n)) for n in range(4) for m in ("nir", "vis"))
+    images, points = np.zeros((8, 32, 32, 3), np.uint8), np.zeros((8, 68, 2), np.float32)
+    rows = np.array([0, 2, 1])
+
+    def reached(*arguments: Any, **_: Any) -> None:
+        raise Reached(*arguments)
+
+    monkeypatch.setattr(module, "prepared_faces", lambda stage, context: PreparedFaces(images, points, faces))
+    monkeypatch.setattr(module, "train", reached)
+    monkeypatch.setattr(module, "readable", lambda stage: "a stage")
+    monkeypatch.setattr(fitting, "key", lambda stage: "a key")
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)  # which only a machine with a GPU can
+    fold, recipe = SimpleNamespace(test=("3",), index=0), ROWS["pix2pix"].networks()["generator"]
+    stage: Any = SimpleNamespace(faces=None, fold=fold, recipe=recipe, fer=RECOGNISERS["smallcnn"])
+    stage.extra, stage.seed, stage.repeat = None, 0, 0
+    with absent("cuda") as device:
+        context: Any = SimpleNamespace(device=device.device, how=How(piece=1), unfinished=lambda stage: None)
+        context.progress = context.tell = context.stopping = context.checkpoint_seconds = None
+        with pytest.raises(Reached) as stopped:
+            {fitting: fitting.fit, recognising: recognising.recognise}[module](stage, context)
+        batch = stopped.value.batch_of(np.stack([rows, rows]) if module is fitting else rows)
+        made = [value for value in vars(batch).values() if value is not None]
+    assert len(made) >= 2 and all(value.device.type == "cuda" and len(value) == 3 for value in made)
 
 
 class Loop(nn.Module):

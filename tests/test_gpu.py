@@ -27,7 +27,7 @@ from nferbench.contract.dataset import Face
 from nferbench.contract.noise import ImageNoise
 from nferbench.contract.translator import NetworkRecipe
 from nferbench.engine import translating
-from nferbench.engine.how import AS_USUAL
+from nferbench.engine.context import Context
 from nferbench.engine.means import Means
 from nferbench.engine.placing import placed
 from nferbench.engine.training import train
@@ -161,8 +161,8 @@ def test_a_replayed_training_is_the_plain_one(recipe: NetworkRecipe, monkeypatch
 
 
 def test_lpips_agrees_with_the_cpu() -> None:
-    if not isinstance(find("alexnet"), Found):
-        pytest.skip("the trunk of LPIPS is missing")
+    if not all(isinstance(find(name), Found) for name in ("alexnet", "lpips-heads")):
+        pytest.skip("the weights of LPIPS are missing")
     x, y = faces(8)[:4], faces(8)[4:]
     big = [torch.nn.functional.interpolate(each, size=64) for each in (x, y)]
     on_cpu = load_lpips(torch.device("cpu"))(*big)
@@ -299,6 +299,7 @@ def test_a_translation_that_runs_out_of_memory_goes_on_with_fewer_faces(
     monkeypatch.setattr(translating, "prepared_faces", lambda *_: PreparedFaces(levels, None, chosen))
     monkeypatch.setattr(translating, "fitted", lambda *_: networks)
     monkeypatch.setattr(translating, "translate", noted)
+    monkeypatch.setattr("nferbench.engine.context.foreign", lambda _: "")
     source = SimpleNamespace(size=SPEC.size)
     stage: Any = SimpleNamespace(
         source=source, part="all", fold=None, seed=0, first=None, only=None, translator=translator, networks=()
@@ -308,10 +309,8 @@ def test_a_translation_that_runs_out_of_memory_goes_on_with_fewer_faces(
         folder = tmp_path / name
         folder.mkdir()
         unfinished = Unfinished(folder, "key", "", tmp_path / "damaged")
-        context: Any = SimpleNamespace(
-            unfinished=lambda _: unfinished, batch=count, device=GPU, how=AS_USUAL, progress=lambda *_: None, tell=print
-        )
-        translating.translate_faces(stage, context)
+        store: Any = SimpleNamespace(unfinished=lambda *_: unfinished)
+        translating.translate_faces(stage, Context(store, {}, GPU, count))
         return np.load(folder / "images.npy")
 
     whole, peak = peak_of(lambda: translated("whole"))

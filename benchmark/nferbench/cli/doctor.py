@@ -38,6 +38,8 @@ def _devices() -> Iterator[str]:
     if not gpus.names:
         yield f"{gpus.reason or 'no CUDA device'}: runs use the CPU, one thread a worker"
         return
+    if gpus.reason:
+        yield gpus.reason
     import torch
 
     for index in range(torch.cuda.device_count()):

@@ -13,6 +13,8 @@ from typing import Any, final
 import torch
 from torch import Generator, Tensor, nn
 
+from nferbench.contract.errors import PluginError
+
 WARM_UP = 3  # uncaptured evaluations, in which cuDNN chooses its algorithms
 ANEW = "gradient_checkpointing"  # attribute of parts of a network whose activations are computed anew, as in diffusers
 ABLE = True  # whether GPUs have graphs at all; one that is not there has none
@@ -45,8 +47,12 @@ class Captured:
     Args:
         networks: in train mode, on a GPU: all whose buffers an update moves.
         update: (batch, rng) to its parts; all that they do happens on the GPU and follows from batch, rng and weights.
-            It clears gradients by `zero_grad(set_to_none=True)` itself. What is done after a part finds tensors of the
-            parts where they were the first time, and may change them in place.
+            It clears gradients by `zero_grad(set_to_none=True)` itself, and gives each weight gradients in one part
+            alone. What is done after a part finds tensors of the parts where they were the first time, and may change
+            them in place.
+
+    Raises:
+        PluginError: at the first update, where a weight is given gradients in more than one part.
     """
 
     def __init__(self, networks: Sequence[nn.Module], update: Callable[[Any, Generator], Parts]) -> None:
@@ -101,13 +107,24 @@ class Captured:
         memory = torch.cuda.graph_pool_handle()  # a part may go on from tensors of the one before
         parts = self._update(self._batch, rng)
         graphs = []
+        gradients: dict[nn.Parameter, Tensor] = {}
         for _ in range(count):
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(rng)
             with torch.cuda.graph(graph, pool=memory):
                 then, losses = next(parts)
             graphs.append((graph, then, losses))
+            here = {weight: weight.grad for weight in self._weights() if weight.grad is not None}
+            if any(here.get(weight) is not gradient for weight, gradient in gradients.items()):
+                raise PluginError(
+                    "an update that is replayed gives a weight gradients in more than one part; a step would be taken "
+                    "with those of the wrong one: give each weight to one part, or do the update by do_parts"
+                )
+            gradients = here
         return graphs
+
+    def _weights(self) -> Iterator[nn.Parameter]:
+        return (weight for network in self._networks for weight in network.parameters())
 
 
 def _computes_anew(network: nn.Module) -> bool:

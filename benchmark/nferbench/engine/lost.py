@@ -28,7 +28,11 @@ _CODES = frozenset(
         717,  # invalid address space
         718,  # invalid program counter
         719,  # launch failure
+        721,  # memory of tensor cores that a kernel kept
         802,  # the system is not ready
+        803,  # the driver was replaced by one that does not fit
+        804,  # likewise
+        *range(805, 811),  # MPS, which processes share a device by: its server is gone, full, or has ended this client
         999,  # unknown
     }
 )
@@ -37,7 +41,8 @@ _CODES = frozenset(
 _TEXT = re.compile(
     r"CUDA.*(?:illegal memory access|device-side assert|launch failure|launch timed out|uncorrectable \w+ error"
     r"|illegal instruction|misaligned address|hardware stack error|operation not supported on global/shared address"
-    r"|invalid program counter|unknown error|busy or unavailable|no CUDA-capable device|context is destroyed)"
+    r"|invalid program counter|unknown error|busy or unavailable|no CUDA-capable device|context is destroyed"
+    r"|initialization error|initialization failed|\bMPS (?:client|server|control))"
     r"|\bCU[A-Z]+_(?:STATUS_)?(?:EXECUTION_FAILED|MAPPING_ERROR|EXEC_FAILED|LAUNCH_FAILURE)"
     r"|\bCU[A-Z]+_(?:STATUS_)?INTERNAL_ERROR\b"
     r"|No CUDA GPUs are available|Unexpected error from cudaGetDeviceCount",
@@ -69,6 +74,6 @@ def answers(device: torch.device) -> bool:
 
 def _lost(error: RuntimeError) -> bool:
     code = getattr(error, "error_code", None)
-    if isinstance(error, torch.AcceleratorError) and code is not None:
+    if isinstance(error, getattr(torch, "AcceleratorError", ())) and code is not None:  # torch has it since 2.8
         return code in _CODES
     return _TEXT.search(str(error)) is not None

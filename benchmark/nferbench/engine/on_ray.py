@@ -18,9 +18,10 @@ from nferbench.contract.errors import DataError
 from nferbench.contract.printable import one_line
 from nferbench.engine.agenda import IDLE, Agenda, Outcome, Reporter, stopped
 from nferbench.engine.cluster import View, cause, lacking, nodes, sees
+from nferbench.engine.computing import computes
 from nferbench.engine.stopping import GRACE, late, requests_to_stop, run_stopped
 from nferbench.engine.worker import Finished, Line, Progress, Setup, Told, attempt, settled
-from nferbench.workspace.stages import MeasureTranslation, Recognise, ScoreTranslation, Stage, TrainNetwork, Translate
+from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
 
 LOOK = 0.5  # seconds between two looks at what tasks say
@@ -136,10 +137,7 @@ def _wind_up(tasks: dict[int, _Task], board: Any, name: str, agenda: Agenda, rep
 
 def gpus_of(stage: Stage, setup: Setup, gpus: float) -> float:
     """GPUs that a stage takes of those that one that computes may: all or none."""
-    computes = isinstance(stage, TrainNetwork | Translate | MeasureTranslation | Recognise) or (
-        isinstance(stage, ScoreTranslation) and stage.lpips.startswith("lpips")
-    )
-    return gpus if computes and setup.device == "cuda" else 0.0
+    return gpus if computes(stage) and setup.device == "cuda" else 0.0
 
 
 def _submit(stage: Stage, setup: Setup, gpus: float, line: _Line, view: View) -> _Task:

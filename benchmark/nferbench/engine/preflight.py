@@ -125,7 +125,9 @@ def _begin(setup: Setup) -> None:
 
 
 def _shown(error: Exception) -> str:
-    return one_line(f"{type(error).__name__}: {error}")
+    """An error in a line; those of CUDA go on with advice for who writes kernels."""
+    first, *_ = [*str(error).strip().splitlines(), "no message"]
+    return one_line(f"{type(error).__name__}: {first}")
 
 
 def _look(connection: Connection, setup: Setup, known: dict[str, float], timed: bool) -> None:

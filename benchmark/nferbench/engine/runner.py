@@ -15,13 +15,14 @@ from multiprocessing.context import SpawnProcess
 
 from nferbench.contract.printable import one_line
 from nferbench.engine.agenda import IDLE, Agenda, Outcome, Reporter, stopped
+from nferbench.engine.computing import computes
 from nferbench.engine.stopping import GRACE, late, run_stopped
 from nferbench.engine.worker import Finished, Progress, Setup, Told, serve
 from nferbench.machine.visible import VARIABLE
 from nferbench.workspace.stages import Stage
 from nferbench.workspace.store import Store
 
-LOSSES = 3  # workers that lose one card, with no stage finished on it in between, after which it is not used any more
+LOSSES = 3  # workers that lose one card, with nothing computed on it in between, after which it is not used any more
 
 
 @dataclass
@@ -113,7 +114,7 @@ def run_stages(
                     _stop(worker)
                     losses[worker.card] += bool(worker.card)
                     finished = _after_loss(finished, worker.card, losses[worker.card])
-                elif finished.status == "done" and losses[worker.card] < LOSSES:
+                elif _shows_a_card_at_work(stage, finished) and losses[worker.card] < LOSSES:
                     losses[worker.card] = 0
                 if finished.status == "stopped":
                     _stop(worker)  # it was asked to stop, and this run was not
@@ -191,6 +192,11 @@ def _heard(worker: _Worker, reporter: Reporter) -> Finished | None:
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     hint = "; the system may have run out of memory" if code == -9 else ""
     return Finished("killed", f"its process ended with {how}{hint}")
+
+
+def _shows_a_card_at_work(stage: Stage, finished: Finished) -> bool:
+    """Whether a stage was done by computing on the card of its worker, and was not found done."""
+    return finished.status == "done" and not finished.reason and computes(stage)
 
 
 def _after_loss(finished: Finished, card: str, in_a_row: int) -> Finished:

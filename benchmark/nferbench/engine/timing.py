@@ -80,7 +80,7 @@ def build_all(stages: Sequence[Stage], setup: Setup, known: Mapping[str, float])
                 problems.append(str(error))
                 continue
             except Exception as error:  # whatever a plugin's build raises
-                problems.append(f"{readable(stage)} cannot be built: {type(error).__name__}: {error}")
+                problems.append(f"{readable(stage)} cannot be built: {one_line(f'{type(error).__name__}: {error}')}")
                 continue
             lacking += (lacks := _lacking(stage))
             if not lacks:
@@ -124,7 +124,7 @@ def _lacking(stage: TrainNetwork) -> list[str]:
     except NferbenchError as error:
         return [str(error)]
     except Exception as error:  # whatever a plugin raises
-        return [f"{readable(stage)} is not ready: {type(error).__name__}: {error}"]
+        return [f"{readable(stage)} is not ready: {one_line(f'{type(error).__name__}: {error}')}"]
     return []
 
 

@@ -6,13 +6,15 @@ import ctypes
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_LINE = re.compile(r"(?P<kind>GPU|\s+MIG)\s.*?(?:\(UUID: (?P<uuid>[^()\s]+)\))?\s*")  # of `nvidia-smi -L`
+from nferbench.machine.asking import answer
+
+# Of `nvidia-smi -L`; a UUID that is not available is written as N/A.
+_LINE = re.compile(r"(?P<kind>GPU|\s+MIG)\s.*?(?:\(UUID: (?P<uuid>(?:GPU|MIG)-[^()\s]+)\))?\s*")
 _WSL = "usr/lib/wsl/lib"  # where Windows puts its driver's files for Linux, seldom on any search path
 _UUID_BYTES = 96  # of NVML's longest UUID, its end included
 
@@ -55,11 +57,13 @@ def _told_by_program(root: Path, search: str | None) -> tuple[Card, ...] | None:
     if program is None:
         return None
     try:
-        told = subprocess.run([program, "-L"], capture_output=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
+        code, told = answer([program, "-L"], 20.0)
+    except OSError:
+        return None
+    if code:
         return None
     cards: list[Card] = []
-    for line in filter(None, map(_LINE.fullmatch, told.decode("utf-8", "replace").splitlines())):
+    for line in filter(None, map(_LINE.fullmatch, told.splitlines())):
         uuid = line["uuid"] or ""
         if line["kind"] == "GPU":
             cards.append(Card(uuid))

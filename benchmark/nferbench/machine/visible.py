@@ -45,7 +45,8 @@ def _all(cards: Sequence[Card]) -> tuple[str, ...]:
 def _by_number(value: str, cards: Sequence[Card] | None) -> tuple[str, ...]:
     numbers: list[int] = []
     for entry in value.split(","):
-        number = re.match(r"\s*\+?(\d+)", entry, re.ASCII)  # C's strtol: what follows the digits does not matter
+        # C's strtol: what follows the digits does not matter. More digits than these are beyond any card as well.
+        number = re.match(r"\s*\+?0*(\d{1,18})", entry, re.ASCII)
         if number is None:
             break
         numbers.append(int(number[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,9 +23,9 @@ Machine = Callable[..., None]
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Pretends a computer with these cards, this variable and a torch that lacks something."""
 
-    def pretend(cards: Sequence[Card] | None, variable: str | None = None, lacks: str = "") -> None:
+    def pretend(cards: Sequence[Card] | None, variable: str | None = None, lacks: str = "", broken: int = 0) -> None:
         def usable(names: Sequence[str]) -> Usable:
-            return Usable((), lacks) if lacks else Usable(tuple(names))
+            return Usable((), lacks) if lacks else Usable(tuple(names[broken:]), "it is busy" if broken else "")
 
         monkeypatch.setattr(devices, "listed", lambda: cards)
         monkeypatch.setattr(devices, "usable", usable)
@@ -71,6 +72,16 @@ def test_without_a_device_auto_takes_the_cpu_and_cuda_is_refused(
     with pytest.raises(UsageError, match=re.escape(f"--device cuda: {told or 'no CUDA device was found'}")) as refused:
         devices.device_for("cuda")
     assert str(refused.value).endswith("; see nferbench doctor, or use --device cpu")
+
+
+def test_cards_that_torch_cannot_use_are_passed_over_in_a_line(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine((Card("GPU-aa"), Card("GPU-bb"), Card("GPU-cc")), "2,0,1", broken=1)
+    assert devices.device_for("auto") == ("cuda", ("0", "1"))
+    told = "note: computing on CUDA_VISIBLE_DEVICES=0,1: torch cannot use CUDA_VISIBLE_DEVICES=2: it is busy\n"
+    assert capsys.readouterr().out == told
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"  # of what computes in this process, and looks ahead for others
 
 
 def test_a_run_on_a_device_that_is_not_there_ends_before_anything(machine: Machine, tmp_path: Path) -> None:

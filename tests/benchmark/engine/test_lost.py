@@ -23,6 +23,9 @@ def coded(code: int, text: str = "CUDA error") -> torch.AcceleratorError:
         coded(719),
         coded(214),
         coded(999),
+        coded(721),
+        coded(803),
+        coded(810),
         torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be"),
         RuntimeError("CUDA error: unspecified launch failure"),
         RuntimeError("CUDA error: device-side assert triggered"),
@@ -35,6 +38,9 @@ def coded(code: int, text: str = "CUDA error") -> torch.AcceleratorError:
         RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER"),
         RuntimeError("cuFFT error: CUFFT_EXEC_FAILED"),
         RuntimeError("No CUDA GPUs are available"),
+        RuntimeError("CUDA error: initialization error"),
+        RuntimeError("CUDA driver initialization failed, you might not have a CUDA gpu."),
+        RuntimeError("CUDA error: the MPS client has been terminated by the server"),
     ],
     ids=lambda error: f"{getattr(error, 'error_code', '')}{error}",
 )
@@ -79,3 +85,9 @@ def test_a_device_that_was_used_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     assert answers(torch.device("cpu")) and not answers(torch.device("cuda"))
     monkeypatch.setattr("torch.cuda.synchronize", lambda device: None)
     assert answers(torch.device("cuda"))
+
+
+def test_with_a_torch_that_gives_no_codes_the_text_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch, "AcceleratorError", raising=False)
+    assert lost_device(RuntimeError("CUDA error: unspecified launch failure"))
+    assert not lost_device(RuntimeError("shapes differ"))

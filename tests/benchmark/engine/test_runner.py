@@ -108,12 +108,27 @@ def test_a_card_that_is_lost_three_times_in_a_row_is_left(tmp_path: Path, quick:
     assert len(list(tmp_path.glob("failures/*.json"))) == 5
 
 
-def test_a_stage_that_is_finished_breaks_the_row(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:
+ON_THE_CARD = translations(10)[9]
+
+
+@pytest.mark.parametrize(
+    ("between", "statuses"),
+    [
+        (ON_THE_CARD, ["failed", "failed", "failed", "failed"]),
+        (faces(1), ["failed", "failed", "failed", "waiting"]),  # which has used no card
+        (replace(ON_THE_CARD, seed=1), ["failed", "failed", "failed", "waiting"]),  # another run did it
+    ],
+    ids=["on the card", "beside it", "elsewhere"],
+)
+def test_what_was_computed_on_a_card_breaks_the_row(
+    tmp_path: Path, quick: pytest.MonkeyPatch, between: Any, statuses: list[str]
+) -> None:
     quick.setattr(runner, "serve", loses_its_device)
-    first, second, third, fourth = translations(4)
-    stages = (FACES, first, second, faces(1), third, fourth)
+    first, second, *more = translations(4)
+    stages = (FACES, first, second, between, *more)
     outcome = runner.run_stages(stages, replace(setup(tmp_path), cards=("0",)), Store(tmp_path), Silent(), jobs=1)
-    assert {finished.status for finished in outcome.failed.values()} == {"failed"} and len(outcome.failed) == 4
+    assert [outcome.failed[stage].status for stage in (first, second, *more)] == statuses
+    assert between in outcome.done
 
 
 def test_the_other_cards_do_the_rest(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:

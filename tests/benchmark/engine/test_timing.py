@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from nferbench import FaceSpec, Learner, NetworkRecipe, UsageError
-from nferbench.engine import timing
+from nferbench.engine import preflight, timing
 from nferbench.engine.timing import build_all
 from nferbench.engine.worker import Setup
 from nferbench.planning.costs import Preflight
@@ -53,6 +54,18 @@ def test_what_trainings_lack_is_told_apart_from_what_cannot_be_built(tmp_path: P
     missing, bug = found.lacking
     assert missing == "its weights are missing" and bug.endswith("is not ready: KeyError: 'a bug'")
     assert found.parameters == {recipes[0]: 9, recipes[2]: 9}
+
+
+def test_what_ends_the_look_ahead_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> None:
+        raise RuntimeError("CUDA error: unknown error\nCUDA kernel errors might be asynchronously reported")
+
+    monkeypatch.setattr(preflight, "_begin", lambda setup: None)
+    monkeypatch.setattr(timing, "build_all", lost)
+    mine, theirs = Pipe()
+    mine.send(())
+    preflight._look(theirs, Setup(tmp_path, {}, (), "cuda", 1, 1.0), {}, timed=True)
+    assert mine.recv() == "the networks could not be built: RuntimeError: CUDA error: unknown error"
 
 
 @pytest.mark.parametrize(("error", "tried"), [(KeyError("a bug"), 3), (RuntimeError("No CUDA GPUs are available"), 1)])

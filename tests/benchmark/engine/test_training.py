@@ -295,6 +295,30 @@ def test_losses_are_logged(tmp_path: Path) -> None:
     assert all(float(row["l2"]) > 0 for row in rows)
 
 
+class Awaited:
+    """A loss that counts how often its number is asked for, for which a GPU would be waited for."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def __float__(self) -> float:
+        self.reads += 1
+        return 1.0
+
+
+def test_a_loss_is_read_in_the_updates_that_are_logged_alone(tmp_path: Path) -> None:
+    loss, made = Awaited(), learner()
+
+    class Lazy(Unpaced):
+        def step(self, batch: Any, rng: Generator, k: int) -> Any:
+            made.step(batch, rng, k)
+            return {"l2": loss}
+
+    order, device = sample_order(10, 4, 5), torch.device("cpu")
+    train(Lazy, lambda rows: DATA[rows], order, 600, 5, device, unfinished(tmp_path / "one"), batch_size=4)
+    assert loss.reads == len(logged(tmp_path / "one")) == 200
+
+
 def logged(folder: Path) -> list[dict[str, str]]:
     with (folder / "losses.csv").open() as file:
         return list(csv.DictReader(file))

@@ -83,6 +83,7 @@ class Nvml:
             "echo '  MIG 2g.10gb     Device  1: (UUID: MIG-GPU-aa/7/0)'; echo 'GPU 1: A100 (UUID: GPU-bb)'",
             (Card("GPU-aa", ("MIG-1", "MIG-GPU-aa/7/0")), Card("GPU-bb")),
         ),
+        ("echo 'GPU 0: Orin (nvgpu) (UUID: N/A)'", (Card(),)),
         ("true", ()),
         ("exit 9", None),
         ("echo GPU 0: A; exit 15", None),

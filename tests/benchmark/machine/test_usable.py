@@ -20,11 +20,12 @@ def python(folder: Path, script: str) -> str:
 @pytest.mark.parametrize(
     ("script", "names", "expected"),
     [
-        ("echo noise; echo nferbench: 2; echo noise", ("0", "1"), Usable(("0", "1"))),
-        ("echo nferbench: 1", ("0", "1"), Usable(("0",))),
-        ("echo nferbench: 1", ("MIG-1", "MIG-2"), Usable(("MIG-1", "MIG-2"))),
-        ("echo nferbench: 0", ("0",), Usable((), "torch sees none")),
-        ('test "$CUDA_VISIBLE_DEVICES" = 3,GPU-1 && echo nferbench: 2', ("3", "GPU-1"), Usable(("3", "GPU-1"))),
+        ("echo noise; echo nferbench: 0 2; echo noise", ("0", "1"), Usable(("0", "1"))),
+        ("echo nferbench: 0 1", ("0", "1"), Usable(("0",))),
+        ("echo nferbench: 0 1", ("MIG-1", "MIG-2"), Usable(("MIG-1", "MIG-2"))),
+        ("echo nferbench: 0 0", ("0",), Usable((), "torch sees none")),
+        ("echo nferbench: 1 3 it is busy", ("2", "0", "1"), Usable(("0", "1"), "it is busy")),
+        ('test "$CUDA_VISIBLE_DEVICES" = 3,GPU-1 && echo nferbench: 0 2', ("3", "GPU-1"), Usable(("3", "GPU-1"))),
         (
             "echo nferbench: torch 2.14.1+cpu was built without CUDA",
             ("0",),
@@ -45,24 +46,25 @@ def test_no_answer_and_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("version", "works", "said"),
+    ("version", "broken", "said"),
     [
-        (None, True, "torch 9.9 was built without CUDA"),
-        ("13.0", True, "2"),
-        ("13.0", False, "The NVIDIA driver on your system is too old"),
+        (None, 0, Usable((), "torch 9.9 was built without CUDA")),
+        ("13.0", 0, Usable(("4", "5"))),
+        ("13.0", 1, Usable(("5",), "device 0 is busy or unavailable")),
+        ("13.0", 2, Usable((), "device 0 is busy or unavailable")),
     ],
 )
 def test_the_question_is_answered_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, works: bool, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, broken: int, said: Usable
 ) -> None:
-    """Asked of real Python, with a torch that only pretends."""
+    """Asked of real Python, with a torch that only pretends; the first devices are broken."""
     (tmp_path / "torch.py").write_text(
         "from types import SimpleNamespace as S\n"
         f"__version__, version, cuda = '9.9', S(cuda={version!r}, hip=None), S(device_count=lambda: 2)\n"
         "def ones(count, device):\n"
-        f"    if not {works}:\n"
-        "        raise RuntimeError('The NVIDIA driver on your system is too old\\nmore')\n"
+        f"    if int(device[-1]) < {broken}:\n"
+        "        raise RuntimeError(f'device {device[-1]} is busy or unavailable\\nmore')\n"
         "    return S(sum=lambda: S(item=lambda: count))\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert usable(("0", "1")) == (Usable(("0", "1")) if said == "2" else Usable((), said))
+    assert usable(("4", "5")) == said
