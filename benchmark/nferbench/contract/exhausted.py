@@ -43,7 +43,7 @@ def lacking(error: BaseException) -> Literal["device", "host"] | None:
 def _lacking(error: BaseException) -> Literal["device", "host"] | None:
     import torch
 
-    if isinstance(error, torch.cuda.OutOfMemoryError):  # by the name that torch 2.4 has too
+    if isinstance(error, torch.OutOfMemoryError):
         return "device"
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return "host"

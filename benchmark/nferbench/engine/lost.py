@@ -74,6 +74,6 @@ def answers(device: torch.device) -> bool:
 
 def _lost(error: RuntimeError) -> bool:
     code = getattr(error, "error_code", None)
-    if isinstance(error, getattr(torch, "AcceleratorError", ())) and code is not None:  # torch has it since 2.8
+    if isinstance(error, torch.AcceleratorError) and code is not None:
         return code in _CODES
     return _TEXT.search(str(error)) is not None

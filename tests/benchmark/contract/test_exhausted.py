@@ -77,9 +77,3 @@ def test_errors_that_lead_to_each_other_end() -> None:
     first, second = ValueError("a"), ValueError("b")
     first.__cause__, second.__context__ = second, first
     assert list(chain(first)) == [first, second] and not out_of_memory(first)
-
-
-def test_it_is_known_to_a_torch_that_has_it_under_one_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    error = torch.OutOfMemoryError("CUDA out of memory")
-    monkeypatch.delattr(torch, "OutOfMemoryError")  # torch 2.4 has it under torch.cuda alone
-    assert out_of_memory(error) and not out_of_memory(RuntimeError("shapes differ"))
