@@ -278,7 +278,7 @@ class Reached(Exception):
 
 @pytest.mark.parametrize("module", [fitting, recognising], ids=["a network", "a recogniser"])
 def test_batches_are_put_together_on_the_device(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
-    faces = tuple(Face(f"{n}-{m}", m, str(n), "happy", str(n)) for n in range(4) for m in ("nir", "vis"))
+    faces = tuple(Face(f"{n}-{m}", m, str(n), "fear", str(n)) for n in range(4) for m in ("nir", "vis"))
     images, points = np.zeros((8, 32, 32, 3), np.uint8), np.zeros((8, 68, 2), np.float32)
     rows = np.array([0, 2, 1])
 

@@ -307,15 +307,14 @@ class Awaited:
 
 
 def test_a_loss_is_read_in_the_updates_that_are_logged_alone(tmp_path: Path) -> None:
-    loss, made = Awaited(), learner()
+    loss = Awaited()
 
     class Lazy(Unpaced):
         def step(self, batch: Any, rng: Generator, k: int) -> Any:
-            made.step(batch, rng, k)
             return {"l2": loss}
 
-    order, device = sample_order(10, 4, 5), torch.device("cpu")
-    train(Lazy, lambda rows: DATA[rows], order, 600, 5, device, unfinished(tmp_path / "one"), batch_size=4)
+    order, device, left = sample_order(10, 4, 5), torch.device("cpu"), unfinished(tmp_path / "one")
+    train(Lazy, lambda rows: DATA[rows], order, 600, 5, device, left, batch_size=4, checkpoint_seconds=1e9)
     assert loss.reads == len(logged(tmp_path / "one")) == 200
 
 
