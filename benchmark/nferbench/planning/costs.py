@@ -11,6 +11,7 @@ from nferbench.contract.translator import NetworkRecipe
 from nferbench.contract.values import describe, digest
 from nferbench.planning.plan import Work
 from nferbench.planning.status import Status
+from nferbench.planning.updates import asked
 from nferbench.workspace.stages import (
     GivenImages,
     GivenNetwork,
@@ -22,6 +23,7 @@ from nferbench.workspace.stages import (
     TrainNetwork,
     Translate,
     Translation,
+    readable,
 )
 
 
@@ -80,14 +82,19 @@ def estimate(work: Work, states: Sequence[Status], found: Preflight) -> Estimate
 
 
 def units(stage: Stage, work: Work) -> int:
-    """How much there is to do in a stage: updates of a training, else images."""
+    """How much there is to do in a stage: updates of a training, else images.
+
+    Raises:
+        PluginError: a recipe that cannot say how many updates it has.
+    """
     if isinstance(stage, PrepareFaces):
         return len(work.listings[stage].faces)
     if isinstance(stage, TrainNetwork):
         faces = work.listings[stage.faces].faces
         training = [face for face in faces if face.subject not in stage.fold.test]
         pairs = {face.pair for face in training if face.modality == "nir" and face.pair}
-        return stage.recipe.updates(sum(face.modality == "vis" and face.pair in pairs for face in training))
+        count = sum(face.modality == "vis" and face.pair in pairs for face in training)
+        return asked(readable(stage), stage.recipe, count)
     if isinstance(stage, Translate):
         faces = work.listings[stage.source].faces
         nir = {face.pair for face in faces if face.modality == "nir" and face.pair}
@@ -101,7 +108,7 @@ def units(stage: Stage, work: Work) -> int:
     if isinstance(stage, ScoreTranslation | MeasureTranslation):
         return units(stage.translation, work)
     if isinstance(stage, Recognise):
-        return stage.fer.updates(samples(stage, work))
+        return asked(readable(stage), stage.fer, samples(stage, work))
     raise TypeError(f"no units of a {type(stage).__name__}")
 
 

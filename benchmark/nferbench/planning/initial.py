@@ -9,11 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nferbench.contract.errors import DataError, PluginError, UsageError
+from nferbench.contract.errors import DataError, UsageError
 from nferbench.contract.fer import FERModel
 from nferbench.contract.printable import one_line
 from nferbench.contract.translator import NetworkRecipe, Translator
 from nferbench.contract.weight_files import digest, parts
+from nferbench.planning.updates import asked
 from nferbench.workspace.entries import DESCRIPTION
 from nferbench.workspace.files import read_json
 from nferbench.workspace.stages import PrepareFaces
@@ -95,13 +96,7 @@ def check_trained(translator: Translator, pairs: int) -> None:
         PluginError: a recipe that cannot say how many they are.
     """
     for role, recipe in translator.networks().items():
-        try:
-            updates = recipe.updates(pairs)
-        except Exception as error:  # whatever a plugin raises
-            why = one_line(f"{type(error).__name__}: {error}")
-            raise PluginError(
-                f"{translator.name}: network {role}: updates({pairs}) raised {why}; a number of updates is due"
-            ) from error
+        updates = asked(f"{translator.name}: network {role}", recipe, pairs)
         if updates < 0 or (updates == 0 and not _starts(recipe)):
             raise UsageError(
                 f"{translator.name}: network {role} would have {updates} updates; allowed: 1 or more, or 0 of given "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from nferbench.contract.values import describe
 from nferbench.planning.initial import ORIGIN, check_trained, check_unseen, frozen, stamps, with_digests
 from nferbench.planning.plugins import load_plugins
 from nferbench.planning.settings import Request, resolve
+from nferbench.planning.updates import asked
+from nferbench.recognisers.smallcnn import SmallCNN
 from nferbench_methods.pix2pix import Pix2Pix, Pix2PixRecipe
 
 
@@ -141,10 +145,24 @@ def test_an_empty_init_starts_from_nothing_again(tmp_path: Path, nothing: str) -
     assert found == replace(found, init_sha256="") and not found.init
 
 
-def test_a_recipe_that_cannot_say_its_updates_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Pix2PixRecipe, pairs: int) -> int:
-        raise ZeroDivisionError("two\nlines")
+def broken(self: object, samples: int) -> int:
+    raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(Pix2PixRecipe, "updates", broken)
-    with pytest.raises(PluginError, match=r"pix2pix: network .*updates\(8\) raised ZeroDivisionError: two\\nlines; "):
+
+@pytest.mark.parametrize(
+    ("updates", "came"),
+    [
+        (broken, r"raised ZeroDivisionError: two\\nlines"),
+        (lambda self, samples: samples / 3, r"is 2\.666\d*"),
+        (lambda self, samples: None, "is None"),
+    ],
+)
+def test_a_recipe_that_cannot_say_its_updates_is_one_line(
+    updates: Callable[..., Any], came: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for recipe in (Pix2PixRecipe, SmallCNN):
+        monkeypatch.setattr(recipe, "updates", updates)
+    with pytest.raises(PluginError, match=rf"^pix2pix: network generator: updates\(8\) {came}; a whole number is due$"):
         check_trained(Pix2Pix(), 8)
+    with pytest.raises(PluginError, match=rf"^recognition x: updates\(8\) {came}; a whole number is due$"):
+        asked("recognition x", SmallCNN(), 8)

@@ -169,9 +169,9 @@ def test_the_record_of_the_demo_keeps_its_name_and_says_how_it_was_made(tmp_path
 
 PINNED = {
     "none": "cd8de6df72a1",
-    "pix2pix": "d743e95ad145",
-    "cyclegan": "355b425eec6c",
-    "hifacegan": "313e022bde85",
+    "pix2pix": "80757116a6e0",
+    "cyclegan": "ef002a889e9f",
+    "hifacegan": "70dcbedf4819",
     "ilvr": "5dda722287cd",
     "sr3": "dcd97ffc2aaf",
     "sdedit": "ae818326eb91",
