@@ -289,6 +289,7 @@ def test_batches_are_put_together_on_the_device(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(module, "train", reached)
     monkeypatch.setattr(module, "readable", lambda stage: "a stage")
     monkeypatch.setattr(fitting, "key", lambda stage: "a key")
+    monkeypatch.setattr(fitting, "_means", lambda stage, context: means.Means(1))
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)  # which only a machine with a GPU can
     fold, recipe = SimpleNamespace(test=("3",), index=0), ROWS["pix2pix"].networks()["generator"]
     stage: Any = SimpleNamespace(faces=None, fold=fold, recipe=recipe, fer=RECOGNISERS["smallcnn"])

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from nferbench_reports import bootstrap, paper
-from nferbench_reports.cells import cells
 from nferbench_reports.columns import Convention, comparison_columns
 from nferbench_reports.comparisons import run_titles
 from nferbench_reports.record import Record
@@ -19,6 +18,7 @@ from nferbench_reports.runs import Asked, Run
 from nferbench_reports.section import Section, Sheet, Shown
 from nferbench_reports.significance import per_image
 from nferbench_reports.table import Column, Kind
+from nferbench_reports.table_cells import cells
 
 AGREEMENT = ("dataset", "table", "metric", "rows", "tau", "p")
 PUBLISHED = (

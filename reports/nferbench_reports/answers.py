@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nferbench_reports.cells import cells, lacking
 from nferbench_reports.columns import comparison_columns
 from nferbench_reports.record import Protocol, Record
 from nferbench_reports.results import PREDICTED, SEED, Missing, Outcome, Results
 from nferbench_reports.runs import Run
+from nferbench_reports.table_cells import cells, lacking
 
 NAMES = ("record", "dataset", "dataset_title", "method", "title")  # first columns of each frame
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nferbench_reports.answers import NAMES, Answered
-from nferbench_reports.cells import lacking
 from nferbench_reports.results import PREDICTED, SCORE, SEED, Missing, Outcome
+from nferbench_reports.table_cells import lacking
 
 BINS = 10  # of equal width, from 0 to 1; each has its upper end, as in Guo et al. 2017
 LEAST = float(np.finfo(np.float64).eps)  # no probability counts as less in a logarithm, as in scikit-learn

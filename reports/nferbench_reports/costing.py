@@ -10,13 +10,13 @@ from typing import Any, final
 
 import pandas as pd
 
-from nferbench_reports.cells import cells
 from nferbench_reports.columns import comparison_columns
 from nferbench_reports.networks import Network, Networks, networks_of
 from nferbench_reports.record import Entry, FoldEntries
 from nferbench_reports.results import Missing, Results
 from nferbench_reports.runs import Run
 from nferbench_reports.spent import Done, read_done
+from nferbench_reports.table_cells import cells
 
 COSTS = (
     "own_seconds",

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from nferbench_reports.cells import cells as table_cells
 from nferbench_reports.columns import comparison_columns
 from nferbench_reports.results import SCORE, SEED, Missing, Outcome, Results
 from nferbench_reports.runs import Run
 from nferbench_reports.table import Column
+from nferbench_reports.table_cells import cells as table_cells
 
 ROW = ("record", "dataset", "method", "title", "group", "study")
 CELLS = (*ROW, "metric", "convention", "pooled", "mean", "std", "folds", "planned")

@@ -12,12 +12,12 @@ import pandas as pd
 
 from nferbench.contract.printable import Plain, plain
 from nferbench_reports import bootstrap
-from nferbench_reports.cells import cells
 from nferbench_reports.columns import Convention, comparison_columns
 from nferbench_reports.record import Record, Varied
 from nferbench_reports.results import Results
 from nferbench_reports.significance import per_image
 from nferbench_reports.table import Cell, Column
+from nferbench_reports.table_cells import cells
 
 COLUMNS = (
     *("dataset", "study", "method", "field", "value", "metric", "convention"),

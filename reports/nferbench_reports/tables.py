@@ -8,11 +8,11 @@ from dataclasses import replace
 import pandas as pd
 
 from nferbench_reports import paper
-from nferbench_reports.cells import measured_cell
 from nferbench_reports.columns import Convention, comparison_columns, metric_column, recognition_columns
 from nferbench_reports.record import Metric, Record, Row
 from nferbench_reports.results import Missing, Results
 from nferbench_reports.table import Cell, Column, Kind, Table, TableRow
+from nferbench_reports.table_cells import measured_cell
 
 _OTHER_CONVENTION = (
     "The published PSNR and SSIM follow the other convention and are left out; "

@@ -158,7 +158,7 @@ def test_names_in_a_file_are_told_in_one_line(tmp_path: Path) -> None:
     state = UnetGenerator(4, 4).state_dict() | {"two\nlines\x1b[31m": torch.ones(1)}
     assert r"'two\nlines\x1b[31m' is left over" in refusal(saved(PIX2PIX, state, tmp_path / "a.pth"), SIZE)
     wrapped = {"state\ndict": {"a": torch.ones(1)}}
-    assert "it holds 'state" in refusal(saved(PIX2PIX, wrapped, tmp_path / "b.pth"), SIZE)
+    assert "they hold 'state" in refusal(saved(PIX2PIX, wrapped, tmp_path / "b.pth"), SIZE)
 
 
 @pytest.mark.parametrize("content", [{"state_dict": {}}, {"model": {"a": torch.ones(1)}}, {}, [torch.ones(1)], print])

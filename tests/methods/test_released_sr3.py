@@ -197,7 +197,7 @@ def test_another_schedule_another_network_and_another_level_are_refused(tmp_path
 @pytest.mark.parametrize("name", ["I640000_E37_opt.pth"])
 def test_the_state_of_an_optimiser_is_refused(name: str, tmp_path: Path) -> None:
     content = {"epoch": 37, "iter": 640000, "scheduler": None, "optimizer": {"state": {}}}
-    assert "not a state dict of tensors (it holds 'epoch', 'iter'" in refusal(
+    assert "not a state dict of tensors: they hold 'epoch', 'iter'" in refusal(
         saved(RECIPE, content, tmp_path / name), SIZE
     )
 

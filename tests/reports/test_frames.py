@@ -6,11 +6,13 @@ import math
 import re
 import warnings
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pandas as pd
 import pytest
 
+import nferbench_reports
 from nferbench.contract.errors import DataError, UsageError
 from nferbench_reports import cells, frames, load_runs, missing, predictions, scores, write_report
 
@@ -26,6 +28,11 @@ def measured(workspace: Any, name: str, group: str = "gan", prefix: str = "", **
     quality = [workspace.quality(f"{prefix}{name}q{fold}", "ab", QUALITY) for fold in (0, 1)]
     row: dict[str, Any] = workspace.row(name, group, fer=fer, quality=quality, **more)
     return row
+
+
+def test_no_module_has_a_public_name() -> None:
+    """Once it is imported, a module of that name stands in the place of the function."""
+    assert not set(nferbench_reports.__all__) & {module.name for module in iter_modules(nferbench_reports.__path__)}
 
 
 def test_cells_are_the_numbers_of_the_tables(workspace: Any, tmp_path: Path) -> None:

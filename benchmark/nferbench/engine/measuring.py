@@ -58,11 +58,13 @@ def measured(
     if wrong.any():
         name, value = next((n, v) for n, v, bad in zip(names, values.tolist(), wrong.tolist(), strict=True) if bad)
         raise PluginError(f"metric '{metric.name}' gives {value} for face {name}; a finite number is due")
-    same = real[missing]
-    if len(same) and not in_halves(partial(_called, metric, measure), same, same).isnan().all():
-        raise PluginError(
-            f"metric '{metric.name}' gives NaN for a translation whose real face it can measure; a number is due there"
-        )
+    if missing.any():
+        same = real[missing]
+        if not in_halves(partial(_called, metric, measure), same, same).isnan().all():
+            raise PluginError(
+                f"metric '{metric.name}' gives NaN for a translation whose real face it can measure; a number is due "
+                "there"
+            )
     return [None if absent else value for value, absent in zip(values.tolist(), missing.tolist(), strict=True)]
 
 

@@ -134,7 +134,7 @@ OF_NETWORKS: dict[str, tuple[str, str, str, set[str]]] = {
         'self.optimiser.load_state_dict(state["optimiser"])',
         {"network: fused"},
     ),
-    "a promise that batch norm breaks": (
+    "a promise that a spectral norm breaks": (
         GOOD,
         LEARNER,
         "        from nferbench import PiecewiseLoss\n\n"
@@ -174,8 +174,10 @@ OF_NETWORKS: dict[str, tuple[str, str, str, set[str]]] = {
 @pytest.mark.parametrize("fault", OF_NETWORKS)
 def test_a_fault_of_a_network_is_found(tmp_path: Path, fault: str) -> None:
     text, before, after, rules = OF_NETWORKS[fault]
-    if fault == "a promise that batch norm breaks":
-        text = spoilt(text, BUILD, "        return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3))\n")
+    if fault == "a promise that a spectral norm breaks":
+        text = spoilt(
+            text, BUILD, "        return nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(3, 3, 3, padding=1)))\n"
+        )
     assert broken(written(tmp_path, spoilt(text, before, after))).keys() == rules
 
 
