@@ -122,8 +122,9 @@ def _tensors(shown: str, stream: BufferedReader) -> tuple[Form, dict[str, Tensor
         )
     from safetensors.torch import load
 
+    data = stream.read()
     try:
-        return "safetensors", dict(load(stream.read()))
+        return "safetensors", dict(load(data))
     except Exception as error:  # its reader knows fewer kinds of numbers than the format
         if out_of_memory(error):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,17 @@ def mapped(path: Path) -> NDArray[Any]:
 
     Raises:
         DataError: the file holds something else, whatever it is called: text, a .npz archive, objects of Python, an
-            array that is cut off.
+            array that is cut off; or it cannot be read.
+        OSError: there is no memory to map it into, which says nothing of the file.
     """
     from numpy.lib.format import open_memmap
 
     try:
         return open_memmap(path, mode="r")  # numpy's load would open archives too
     except Exception as error:  # the header is a line of Python, and what is wrong with one is an error of any type
+        if (
+            isinstance(error, OSError) and error.errno == errno.ENOMEM
+        ):  # MemoryError is what a deeply nested header gives
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: not an .npy file ({reason}); is the copy complete?") from None

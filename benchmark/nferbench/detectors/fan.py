@@ -48,7 +48,13 @@ class Fan(FaceDetector):
         folder = hub_directory()
         there = [file for file in (BOXES, *LANDMARKS) if (folder / file).is_file()]
         for file in there:
-            if not _is_named_one(folder / file):
+            try:
+                right = _is_named_one(folder / file)
+            except OSError as error:
+                raise UsageError(
+                    f"detector 'fan': {file} in {folder} cannot be read ({error.strerror}); let this user read it"
+                ) from None
+            if not right:
                 raise UsageError(
                     f"detector 'fan': {file} in {folder} is not what its name says (another SHA-256); remove it, and "
                     "have it fetched anew"
@@ -78,13 +84,14 @@ class Fan(FaceDetector):
 
 
 def _is_named_one(path: Path) -> bool:
-    """Whether a file has the SHA-256 whose first digits are in its name."""
+    """Whether a file has the SHA-256 whose first digits are in its name.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     digits = path.name.partition("-")[2].partition(".")[0]
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest().startswith(digits)
-    except OSError:
-        return False
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest().startswith(digits)
 
 
 _ONE_AT_A_TIME = threading.Lock()  # the package does not say that threads may share its networks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 from pathlib import Path
@@ -65,3 +66,13 @@ def test_what_is_no_array_is_a_fault_of_the_data(tmp_path: Path, kind: str) -> N
         with pytest.raises(DataError, match=r"a\.npy: not an \.npy file \(.+\); is the copy complete\?$") as caught:
             read(tmp_path / "a.npy")
         assert "\n" not in str(caught.value)
+
+
+def test_a_lack_of_memory_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    (tmp_path / "a.npy").write_bytes(ZEROS)
+    monkeypatch.setattr("numpy.lib.format.open_memmap", lacking)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        mapped(tmp_path / "a.npy")

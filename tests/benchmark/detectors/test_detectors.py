@@ -140,6 +140,14 @@ def test_what_is_missing_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tm
     ) as caught:
         Fan().ready()
     assert "\n" not in str(caught.value)
+
+    def unreadable(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fan, "_is_named_one", unreadable)
+        with pytest.raises(UsageError, match=rf"s3fd-{digits}\.pth in .* cannot be read \(Permission denied\)"):
+            Fan().ready()
     monkeypatch.setattr("nferbench.detectors.dlib68.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="needs dlib and face_recognition_models"):
         Dlib68().ready()
