@@ -25,9 +25,8 @@ def mapped(path: Path) -> NDArray[Any]:
     try:
         return open_memmap(path, mode="r")  # numpy's load would open archives too
     except Exception as error:  # the header is a line of Python, and what is wrong with one is an error of any type
-        if (
-            isinstance(error, OSError) and error.errno == errno.ENOMEM
-        ):  # MemoryError is what a deeply nested header gives
+        # A MemoryError is what a deeply nested header gives.
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: not an .npy file ({reason}); is the copy complete?") from None
