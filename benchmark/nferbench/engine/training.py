@@ -47,7 +47,9 @@ class Steps(Protocol):
 L = TypeVar("L", bound=Steps)
 
 
-Way = Mapping[str, Any]  # "from", the first update (from 1) that was computed so, and what decides of its rounding
+Way = Mapping[
+    str, Any
+]  # "from", the first update (from 1) that was computed so, and what its rounding, or its random numbers, hang on
 
 
 @dataclass(frozen=True)
