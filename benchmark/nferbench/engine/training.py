@@ -47,9 +47,8 @@ class Steps(Protocol):
 L = TypeVar("L", bound=Steps)
 
 
-Way = Mapping[
-    str, Any
-]  # "from", the first update (from 1) that was computed so, and what its rounding, or its random numbers, hang on
+# "from", the first update (from 1) that was computed so, and what its rounding, or its random numbers, hang on.
+Way = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
